@@ -1,0 +1,38 @@
+//! Builds container images from a Dockerfile without a daemon: a drop-in replacement for the kaniko executor.
+//!
+//! A build is a pipeline of plain values with effects at two edges, the network and the disk.
+//!
+//! # Reading order
+//!
+//! [`dockerfile`] turns text into stages, [`plan`] turns stages, options and base configs into ordered steps,
+//! `build` runs them. A step works in its stage's private root ([`layer`] is the tar format that fills and empties it).
+//!
+//! # Imports
+//!
+//! A module uses only modules that stand in a line above its own, or in its own line's list. `tests/architecture.rs` checks
+//! every `crate::` path against this table:
+//!
+//! ```text
+//! image
+//! net         image
+//! dockerfile  image
+//! layer       image
+//! plan        image dockerfile
+//! store       image layer
+//! layout      image layer store
+//! registry    image net
+//! context     image layer net
+//! rootfs      image layer
+//! snapshot    image layer rootfs store
+//! execute     image layer plan net context rootfs dockerfile
+//! output      image layer net registry store layout rootfs
+//! log         image
+//! build       image net dockerfile layer plan store layout registry context rootfs snapshot execute output
+//! cli         image net dockerfile plan registry context execute output log build layout store
+//! report      image dockerfile plan registry context execute output build cli log layer rootfs snapshot store layout net
+//! ```
+
+pub mod dockerfile;
+pub mod image;
+pub mod layer;
+pub mod plan;
