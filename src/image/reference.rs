@@ -110,7 +110,7 @@ impl FromStr for ImageRef {
         if repository.bytes().any(|b| b.is_ascii_uppercase()) {
             return Err(error("repository name must be lowercase"));
         }
-        if !(2..=255).contains(&repository.len()) || !repository.split('/').all(is_path_component) {
+        if !(1..=255).contains(&repository.len()) || !repository.split('/').all(is_path_component) {
             return Err(error("the repository has an invalid or empty component"));
         }
         if !tag.is_none_or(is_tag) {
@@ -178,7 +178,7 @@ mod tests {
             ("busybox",                   Some("index.docker.io/library/busybox:latest")),
             ("a/b:1",                     Some("index.docker.io/a/b:1")),
             ("docker.io/busybox",         Some("index.docker.io/library/busybox:latest")),
-            ("localhost/xy",               Some("localhost/xy:latest")),
+            ("localhost/x",               Some("localhost/x:latest")),
             ("localhost:5000/x/y:T_1.0",  Some("localhost:5000/x/y:T_1.0")),
             ("ghcr.io/o/r__s/t-u",        Some("ghcr.io/o/r__s/t-u:latest")),
             ("0",                         Some("index.docker.io/library/0:latest")),
