@@ -1,0 +1,3 @@
+//! Tests from outside: one binary, a module per subject. See `support` for what a test stands on.
+
+mod architecture;
