@@ -32,6 +32,7 @@
 //! report      image dockerfile plan registry context execute output build cli log layer rootfs snapshot store layout net
 //! ```
 
+pub mod context;
 pub mod dockerfile;
 pub mod image;
 pub mod layer;

@@ -1,0 +1,3 @@
+//! The build context: the files `COPY` and `ADD` see, and the rules that hide some of them.
+
+pub mod dockerignore;
