@@ -13,6 +13,7 @@
 //! every `crate::` path against this table:
 //!
 //! ```text
+//! interrupt
 //! image
 //! net         image
 //! dockerfile  image
@@ -24,16 +25,17 @@
 //! context     image layer net
 //! rootfs      image layer
 //! snapshot    image layer rootfs store
-//! execute     image layer plan net context rootfs dockerfile
-//! output      image layer net registry store layout rootfs
+//! execute     interrupt image layer plan net context rootfs dockerfile
+//! output      interrupt image layer net registry store layout rootfs
 //! log         image
-//! build       image net dockerfile layer plan store layout registry context rootfs snapshot execute output
-//! cli         image net dockerfile plan registry context execute output log build layout store
-//! report      image dockerfile plan registry context execute output build cli log layer rootfs snapshot store layout net
+//! build       interrupt image net dockerfile layer plan store layout registry context rootfs snapshot execute output
+//! cli         interrupt image net dockerfile plan registry context execute output log build layout store
+//! report      interrupt image dockerfile plan registry context execute output build cli log layer rootfs snapshot store layout net
 //! ```
 
 pub mod context;
 pub mod dockerfile;
 pub mod image;
+pub mod interrupt;
 pub mod layer;
 pub mod plan;

@@ -1,0 +1,184 @@
+//! Being told to stop: SIGTERM and SIGINT, and what must be put back before the process may end.
+//!
+//! The build runs on a thread of its own. When a signal arrives the process ends as soon as nobody holds it back, so
+//! only code that changes something outside the executor's own directories needs to know about signals: it takes a
+//! [`Hold`], undoes its change, and drops the hold.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use tokio::signal::unix::{SignalKind, signal};
+
+/// A shared view of whether the executor was told to stop.
+#[derive(Clone, Default)]
+pub struct Interrupt(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    signal: Option<i32>,
+    next_hold: u64,
+    holds: BTreeMap<u64, Box<dyn Fn(i32) + Send>>,
+}
+
+/// Keeps the process from ending on a signal while it lives.
+pub struct Hold {
+    interrupt: Interrupt,
+    id: u64,
+}
+
+/// The executor was told to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("stopped by {}", name(*.signal))]
+pub struct Interrupted {
+    pub signal: i32,
+}
+
+impl Interrupted {
+    /// Returns the exit status of a process that a signal stopped.
+    pub fn exit_status(self) -> u8 {
+        u8::try_from(128 + self.signal).unwrap_or(255)
+    }
+}
+
+fn name(signal: i32) -> String {
+    match signal {
+        libc::SIGTERM => "SIGTERM".into(),
+        libc::SIGINT => "SIGINT".into(),
+        other => format!("signal {other}"),
+    }
+}
+
+impl Interrupt {
+    /// Makes one that only [`Interrupt::raise`] sets off.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Catches SIGTERM and SIGINT from now on, also as pid 1, where signals without a handler are lost.
+    pub fn install() -> io::Result<Self> {
+        let interrupt = Self::new();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .build()?;
+        let (mut terminate, mut interactive) = {
+            let _context = runtime.enter();
+            (
+                signal(SignalKind::terminate())?,
+                signal(SignalKind::interrupt())?,
+            )
+        };
+        let raised = interrupt.clone();
+        std::thread::Builder::new()
+            .name("signals".into())
+            .spawn(move || {
+                runtime.block_on(async {
+                    loop {
+                        tokio::select! {
+                            _ = terminate.recv() => raised.raise(libc::SIGTERM),
+                            _ = interactive.recv() => raised.raise(libc::SIGINT),
+                        }
+                    }
+                })
+            })?;
+        Ok(interrupt)
+    }
+
+    /// Acts as if `signal` had arrived: every hold's `stop` is called, each time.
+    pub fn raise(&self, signal: i32) {
+        let mut state = self.state();
+        state.signal.get_or_insert(signal);
+        for stop in state.holds.values() {
+            stop(signal);
+        }
+        self.0.changed.notify_all();
+    }
+
+    /// Keeps the process alive until the hold is dropped. If a signal arrives meanwhile, `stop` is called on another thread;
+    /// it should make the holder finish soon (kill a child, say), return quickly, and not touch this interrupt.
+    ///
+    /// # Errors
+    /// [`Interrupted`] if the signal was there first: then nothing new may begin.
+    pub fn hold(&self, stop: impl Fn(i32) + Send + 'static) -> Result<Hold, Interrupted> {
+        let mut state = self.state();
+        if let Some(signal) = state.signal {
+            return Err(Interrupted { signal });
+        }
+        let id = state.next_hold;
+        state.next_hold += 1;
+        state.holds.insert(id, Box::new(stop));
+        Ok(Hold {
+            interrupt: self.clone(),
+            id,
+        })
+    }
+
+    /// Fails if a signal has arrived; for the places between two steps.
+    pub fn check(&self) -> Result<(), Interrupted> {
+        match self.state().signal {
+            Some(signal) => Err(Interrupted { signal }),
+            None => Ok(()),
+        }
+    }
+
+    /// Blocks until a signal has arrived and the last hold is gone.
+    pub fn wait(&self) -> Interrupted {
+        let mut state = self.state();
+        loop {
+            match state.signal {
+                Some(signal) if state.holds.is_empty() => return Interrupted { signal },
+                _ => {
+                    let waited = self.0.changed.wait(state);
+                    state = waited.unwrap_or_else(PoisonError::into_inner);
+                }
+            }
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        let state = self.0.state.lock();
+        state.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.interrupt.state().holds.remove(&self.id);
+        self.interrupt.0.changed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    #[test]
+    fn the_process_waits_for_the_last_hold() {
+        let interrupt = Interrupt::new();
+        let (sender, receiver) = mpsc::channel();
+        let hold = interrupt.hold(move |signal| sender.send(signal).unwrap());
+        let hold = hold.unwrap();
+        let waiter = std::thread::spawn({
+            let interrupt = interrupt.clone();
+            move || interrupt.wait()
+        });
+        interrupt.raise(libc::SIGTERM);
+        interrupt.raise(libc::SIGINT);
+        assert_eq!(receiver.recv(), Ok(libc::SIGTERM));
+        assert_eq!(receiver.recv(), Ok(libc::SIGINT));
+        assert!(interrupt.hold(|_| ()).is_err(), "nothing new begins");
+        assert!(!waiter.is_finished());
+        drop(hold);
+        let interrupted = waiter.join().unwrap();
+        assert_eq!(interrupted.exit_status(), 143, "the first signal counts");
+        assert_eq!(interrupted.to_string(), "stopped by SIGTERM");
+        assert_eq!(interrupt.check(), Err(interrupted));
+    }
+}
