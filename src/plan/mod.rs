@@ -3,18 +3,27 @@
 //! A plan is complete: the config of every stage after its last instruction, the history texts, and for each step that
 //! touches files its fully expanded inputs. What is left for `build` is to run the steps and to hash the layers.
 
-use std::collections::BTreeMap;
+mod chmod;
+mod step;
+
+pub use chmod::Chmod;
+pub use step::{
+    Action, CopySource, CopyStep, RunMount, RunStep, Sharing, Source, Step, Unpack, WorkdirStep,
+};
 
 use crate::dockerfile::Span;
-use crate::dockerfile::instruction::{Heredoc, Network, Security};
 use crate::image::{ImageConfig, ImageRef, Platform};
 
 /// What to build, in file order, without stages that no target needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
     pub stages: Vec<PlannedStage>,
-    /// Index into `stages` of the stage that becomes the image.
+    /// Index into `stages` of the stage that becomes the image. Stages of further targets are built and dropped.
     pub target: usize,
+    /// Seconds since 1970 that new history entries and layers are clamped to.
+    pub source_date_epoch: Option<i64>,
+    /// Build args that no `ARG` declares and that have no meaning of their own, for a warning.
+    pub unused_build_args: Vec<String>,
 }
 
 /// One stage: where it starts, what it does, and the config it ends with.
@@ -28,8 +37,12 @@ pub struct PlannedStage {
     pub text: String,
     pub base: Base,
     pub steps: Vec<Step>,
-    /// The config after the last step. `rootfs`, `history` and `created` are still those of the base.
+    /// The config after the last step. `rootfs`, `history` and `created` are still those of the base image.
     pub config: ImageConfig,
+    /// Later stages that start from this one, copy from it or mount it, by their position in [`Plan::stages`], ascending.
+    pub consumers: Vec<usize>,
+    /// Some step of this stage, or of a consumer, looks at this stage's files, so its base must be unpacked to run it.
+    pub needs_root: bool,
 }
 
 /// What a stage starts from.
@@ -40,175 +53,4 @@ pub enum Base {
     Image(ImageRef, Platform),
     /// An earlier stage, by its position in [`Plan::stages`].
     Stage(usize),
-}
-
-/// One instruction that is executed or recorded.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Step {
-    /// The instruction, or the stage's `FROM` for a trigger.
-    pub span: Span,
-    /// The instruction as typed, for the log.
-    pub text: String,
-    /// History text; absent for `ONBUILD`, which leaves no entry.
-    pub created_by: Option<String>,
-    pub action: Action,
-}
-
-/// What a step does to the stage's filesystem.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Action {
-    /// Only the config changes; no layer.
-    Config,
-    Run(RunStep),
-    Copy(CopyStep),
-    Workdir(WorkdirStep),
-}
-
-/// A command, ready to be executed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RunStep {
-    /// Program and arguments, shell included.
-    pub args: Vec<String>,
-    /// The image's variables and the build args in scope; without `HOME`, which depends on the user's passwd entry.
-    pub env: BTreeMap<String, String>,
-    /// Proxy variables, kept apart because they are part of no cache key (language spec 2.7).
-    pub proxy_env: BTreeMap<String, String>,
-    /// Absolute and clean.
-    pub working_dir: String,
-    /// `USER` as expanded; empty for root.
-    pub user: String,
-    pub network: Network,
-    pub security: Security,
-    /// A heredoc script that starts with `#!`, to appear as an executable file of this name under `/dev/pipes` (HD-10).
-    pub script: Option<Heredoc>,
-    pub mounts: Vec<RunMount>,
-}
-
-/// A `--mount`, checked and expanded; see language spec 3.4 for the defaults already filled in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RunMount {
-    Bind {
-        target: String,
-        from: Source,
-        source: String,
-        readonly: bool,
-    },
-    Cache {
-        target: String,
-        id: String,
-        from: Option<Source>,
-        source: String,
-        sharing: Sharing,
-        readonly: bool,
-        mode: u32,
-        uid: u32,
-        gid: u32,
-    },
-    Tmpfs {
-        target: String,
-        size: Option<u64>,
-    },
-    Secret {
-        id: String,
-        target: Option<String>,
-        env: Option<String>,
-        required: bool,
-        mode: u32,
-        uid: u32,
-        gid: u32,
-    },
-    Ssh {
-        id: String,
-        target: String,
-        required: bool,
-        mode: u32,
-        uid: u32,
-        gid: u32,
-    },
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sharing {
-    Shared,
-    Private,
-    Locked,
-}
-
-/// Where copied or mounted files come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
-    /// The main build context.
-    Context,
-    /// An earlier stage, by its position in [`Plan::stages`].
-    Stage(usize),
-    Image(ImageRef, Platform),
-    /// An empty directory.
-    Scratch,
-}
-
-/// `COPY` or `ADD`, expanded.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CopyStep {
-    /// `ADD`: archives are unpacked.
-    pub unpack: Unpack,
-    pub from: Source,
-    /// As written after expansion; cleaned by the execution.
-    pub sources: Vec<CopySource>,
-    /// As written after expansion; joined with `working_dir` by the execution, so that a trailing slash keeps its meaning.
-    pub destination: String,
-    pub working_dir: String,
-    /// Expanded, non-empty.
-    pub chown: Option<String>,
-    /// Expanded, non-empty, validated.
-    pub chmod: Option<Chmod>,
-    pub link: bool,
-    pub parents: bool,
-    pub exclude: Vec<String>,
-}
-
-/// Whether a local archive among the sources is extracted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unpack {
-    /// `COPY`, or `ADD --unpack=false`.
-    Never,
-    /// `ADD`: local archives.
-    Local,
-    /// `ADD --unpack`: downloaded archives too.
-    Always,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CopySource {
-    /// A path or pattern below the root of the source.
-    Path(String),
-    /// An inline file: name and expanded content.
-    Inline { name: String, content: Vec<u8> },
-    /// `ADD http…`.
-    Url {
-        url: String,
-        checksum: Option<String>,
-    },
-    /// `ADD` of a git repository.
-    Git {
-        url: String,
-        checksum: Option<String>,
-        keep_git_dir: Option<bool>,
-    },
-}
-
-/// A mode change (language spec CHMOD-1, CHMOD-2).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Chmod {
-    Octal(u32),
-    /// Valid symbolic clauses as typed, such as `u=rwX,go=rX`.
-    Symbolic(String),
-}
-
-/// A directory to be created if missing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WorkdirStep {
-    /// Absolute and clean; never `/`.
-    pub path: String,
-    /// The owner of what is created, by name as in `USER`; unknown names count as root (WD-3).
-    pub user: String,
 }
