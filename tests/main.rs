@@ -1,3 +1,5 @@
 //! Tests from outside: one binary, a module per subject. See `support` for what a test stands on.
 
 mod architecture;
+mod registry_process;
+mod support;

@@ -1,0 +1,179 @@
+//! A real registry (Debian's docker-registry) on a free loopback port.
+
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// User and password of registries that ask for them.
+pub const USER: &str = "tester";
+pub const PASSWORD: &str = "s3cret-pass";
+
+/// A running registry; it ends with the value.
+pub struct Registry {
+    process: Child,
+    port: u16,
+    dir: TempDir,
+    tls: bool,
+    auth: bool,
+}
+
+impl Registry {
+    /// Starts a registry over plain HTTP that asks for nothing.
+    pub fn plain() -> Self {
+        Self::start(false, false)
+    }
+
+    /// Starts a registry over plain HTTP with basic authentication.
+    pub fn basic_auth() -> Self {
+        Self::start(false, true)
+    }
+
+    /// Starts a registry over TLS with a private CA and basic authentication.
+    pub fn tls() -> Self {
+        Self::start(true, true)
+    }
+
+    fn start(tls: bool, auth: bool) -> Self {
+        // a port that was free a moment ago may be taken by another test meanwhile
+        (0..20)
+            .find_map(|_| Self::try_start(tls, auth))
+            .expect("docker-registry (Debian package) starts within 20 attempts")
+    }
+
+    fn try_start(tls: bool, auth: bool) -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let mut config = format!(
+            "version: 0.1\nlog: {{level: warn}}\nstorage:\n  filesystem: {{rootdirectory: {}}}\n  delete: {{enabled: true}}\nhttp:\n  addr: 127.0.0.1:{port}\n",
+            dir.path().join("data").display()
+        );
+        if tls {
+            write_certificates(dir.path());
+            let at = dir.path().display();
+            config += &format!("  tls: {{certificate: {at}/server.pem, key: {at}/server.key}}\n");
+        }
+        if auth {
+            let line = super::tool("htpasswd", ["-Bbn", USER, PASSWORD]);
+            fs_err::write(dir.path().join("htpasswd"), line).unwrap();
+            config += &format!(
+                "auth:\n  htpasswd: {{realm: test, path: {}/htpasswd}}\n",
+                dir.path().display()
+            );
+        }
+        let file = dir.path().join("config.yml");
+        fs_err::write(&file, config).unwrap();
+        let log = fs_err::File::create(dir.path().join("log")).unwrap();
+        let mut process = Command::new("docker-registry")
+            .arg("serve")
+            .arg(&file)
+            .env_clear()
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::from(log.into_file()))
+            .spawn()
+            .expect("the tests need Debian's package docker-registry");
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while Instant::now() < deadline && process.try_wait().unwrap().is_none() {
+            if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+                return Some(Self {
+                    process,
+                    port,
+                    dir,
+                    tls,
+                    auth,
+                });
+            }
+            std::thread::yield_now();
+        }
+        let _ended = process.kill();
+        process.wait().unwrap();
+        None
+    }
+
+    /// Returns `127.0.0.1:port`.
+    pub fn host(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Returns the file that holds the private CA's certificate.
+    pub fn ca(&self) -> PathBuf {
+        self.dir.path().join("ca.pem")
+    }
+
+    /// Returns the text of a Docker `config.json` that logs in here.
+    pub fn docker_config(&self) -> String {
+        use base64::Engine;
+        let auth = base64::engine::general_purpose::STANDARD.encode(format!("{USER}:{PASSWORD}"));
+        format!(r#"{{"auths":{{"{}":{{"auth":"{auth}"}}}}}}"#, self.host())
+    }
+
+    /// Returns skopeo's options for this registry, as its source (`src`) or destination (`dest`).
+    pub fn skopeo_options(&self, side: &str) -> Vec<String> {
+        let mut options = vec![format!("--{side}-tls-verify=false")];
+        if self.auth {
+            options.push(format!("--{side}-creds={USER}:{PASSWORD}"));
+        }
+        options
+    }
+
+    pub fn is_tls(&self) -> bool {
+        self.tls
+    }
+
+    /// Returns the number of blobs it stores.
+    pub fn blob_count(&self) -> usize {
+        let blobs = self.dir.path().join("data/docker/registry/v2/blobs");
+        walkdir::WalkDir::new(blobs)
+            .into_iter()
+            .filter(|e| e.as_ref().is_ok_and(|e| e.file_name() == "data"))
+            .count()
+    }
+
+    /// Returns the tags of a repository, from the registry's own storage.
+    pub fn tags(&self, repository: &str) -> Vec<String> {
+        let tags = self
+            .dir
+            .path()
+            .join("data/docker/registry/v2/repositories")
+            .join(repository)
+            .join("_manifests/tags");
+        let Ok(entries) = fs_err::read_dir(tags) else {
+            return Vec::new();
+        };
+        entries
+            .map(|e| e.unwrap().file_name().into_string().unwrap())
+            .collect()
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        let _already_gone = self.process.kill();
+        let _reaped = self.process.wait();
+    }
+}
+
+/// Writes `ca.pem`, `server.pem` and `server.key` for 127.0.0.1.
+fn write_certificates(dir: &Path) {
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+    let ca_key = KeyPair::generate().unwrap();
+    let mut ca = CertificateParams::new(Vec::new()).unwrap();
+    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let ca_certificate = ca.self_signed(&ca_key).unwrap();
+    let issuer = Issuer::new(ca, ca_key);
+    let key = KeyPair::generate().unwrap();
+    let server = CertificateParams::new(vec!["127.0.0.1".to_owned(), "localhost".to_owned()])
+        .unwrap()
+        .signed_by(&key, &issuer)
+        .unwrap();
+    fs_err::write(dir.join("ca.pem"), ca_certificate.pem()).unwrap();
+    fs_err::write(dir.join("server.pem"), server.pem()).unwrap();
+    fs_err::write(dir.join("server.key"), key.serialize_pem()).unwrap();
+}
