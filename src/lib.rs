@@ -38,4 +38,5 @@ pub mod dockerfile;
 pub mod image;
 pub mod interrupt;
 pub mod layer;
+pub mod net;
 pub mod plan;

@@ -1,0 +1,112 @@
+//! HTTP clients: one for each set of TLS, proxy and redirect settings.
+
+use std::sync::Arc;
+
+use reqwest::redirect::Policy;
+
+use super::resolve::Resolver;
+use super::{CONNECT_TIMEOUT, Error, Options, Secret};
+
+/// What makes two connections incompatible; clients with equal profiles are shared.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Profile {
+    /// Accepts any certificate; additional roots then do not matter.
+    pub skip_verify: bool,
+    /// Certificates in PEM that are trusted besides the system's.
+    pub certificates: Option<Arc<[u8]>>,
+    pub identity: Option<Identity>,
+    /// Never uses a proxy, whatever the environment says.
+    pub direct: bool,
+    pub redirects: Redirects,
+}
+
+/// A client certificate and its key, as PEM texts one after the other.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Identity(pub Secret);
+
+/// Which redirects are followed; secrets never travel to another host.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Redirects {
+    /// Ten at most, to any host.
+    #[default]
+    Follow,
+    /// Within scheme, host and port; for requests whose body is a secret.
+    SameOrigin,
+    /// None; the caller sees the answer. For uploads, whose body cannot be sent twice.
+    Manual,
+}
+
+const REDIRECT_LIMIT: usize = 10;
+
+impl Redirects {
+    fn policy(self) -> Policy {
+        match self {
+            Self::Follow => Policy::limited(REDIRECT_LIMIT),
+            Self::Manual => Policy::none(),
+            Self::SameOrigin => Policy::custom(|attempt| {
+                let previous = attempt.previous();
+                let same = previous
+                    .last()
+                    .is_some_and(|from| from.origin() == attempt.url().origin());
+                if same && previous.len() <= REDIRECT_LIMIT {
+                    attempt.follow()
+                } else {
+                    attempt.stop()
+                }
+            }),
+        }
+    }
+}
+
+/// Reads the system's root certificates, honouring `SSL_CERT_FILE` and `SSL_CERT_DIR`; unusable ones are left out.
+pub(super) fn system_roots() -> Vec<reqwest::Certificate> {
+    let found = rustls_native_certs::load_native_certs();
+    for error in &found.errors {
+        tracing::debug!(%error, "root certificates left out");
+    }
+    let mut usable = rustls::RootCertStore::empty();
+    let roots: Vec<_> = found
+        .certs
+        .into_iter()
+        .filter(|certificate| usable.add(certificate.clone()).is_ok())
+        .filter_map(|certificate| reqwest::Certificate::from_der(&certificate).ok())
+        .collect();
+    tracing::debug!(count = roots.len(), "root certificates loaded");
+    roots
+}
+
+pub(super) fn build(
+    profile: &Profile,
+    options: &Options,
+    roots: &[reqwest::Certificate],
+    resolver: &Resolver,
+) -> Result<reqwest::Client, Error> {
+    let certificate_error = |source| Error::Certificate { source };
+    let mut trusted = roots.to_vec();
+    if let Some(pem) = &profile.certificates {
+        trusted.extend(reqwest::Certificate::from_pem_bundle(pem).map_err(certificate_error)?);
+    }
+    let mut builder = reqwest::Client::builder()
+        .tls_certs_only(trusted)
+        .tls_danger_accept_invalid_certs(profile.skip_verify)
+        .dns_resolver(Arc::new(resolver.clone()))
+        .redirect(profile.redirects.policy())
+        .connect_timeout(CONNECT_TIMEOUT)
+        .referer(false)
+        // blobs are hashed as they are stored, whatever features another crate switches on
+        .no_gzip()
+        .no_deflate()
+        .no_zstd()
+        .no_brotli();
+    if let Some(Identity(pem)) = &profile.identity {
+        let identity = reqwest::Identity::from_pem(pem.reveal().as_bytes());
+        builder = builder.identity(identity.map_err(certificate_error)?);
+    }
+    if profile.direct {
+        builder = builder.no_proxy();
+    }
+    if options.http1_only {
+        builder = builder.http1_only();
+    }
+    builder.build().map_err(|source| Error::Client { source })
+}

@@ -1,0 +1,226 @@
+//! The network edge: the only runtime, HTTP clients, name resolution, and values that must not be shown.
+//!
+//! Everything that depends on the container's own files (root certificates, `/etc/resolv.conf`, `/etc/hosts`) is read once,
+//! by [`Net::new`]; afterwards no file is opened here, because a command may just then see another root filesystem.
+
+pub mod http;
+pub mod redact;
+pub mod secret;
+
+mod resolve;
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinHandle;
+
+pub use http::{Identity, Profile, Redirects};
+pub use secret::Secret;
+
+/// Limits how long it may take to open a connection.
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What may go wrong before a request is sent.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("cannot start the network runtime")]
+    Runtime { source: io::Error },
+    #[error("cannot set up the name resolver")]
+    Resolver {
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    #[error("cannot set up an HTTP client")]
+    Client { source: reqwest::Error },
+    #[error("invalid certificate or key: expected PEM")]
+    Certificate { source: reqwest::Error },
+}
+
+impl Error {
+    /// Returns what the user can do about it, if anything; printed after `help:`.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::Client { .. } => Some(
+                "check HTTP_PROXY, HTTPS_PROXY and the files named by --registry-certificate"
+                    .to_owned(),
+            ),
+            Self::Certificate { .. } | Self::Runtime { .. } | Self::Resolver { .. } => None,
+        }
+    }
+}
+
+/// Settings of the whole process's network.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Never offers HTTP/2 (`FF_KANIKO_DISABLE_HTTP2`).
+    pub http1_only: bool,
+}
+
+/// The runtime and the HTTP clients; clones share them.
+///
+/// The rest of the program is blocking and calls [`Net::block_on`]. A runtime that is dropped abandons its tasks.
+#[derive(Clone)]
+pub struct Net(Arc<Inner>);
+
+struct Inner {
+    runtime: Option<Runtime>, // taken only by `drop`
+    options: Options,
+    resolver: resolve::Resolver,
+    roots: Vec<reqwest::Certificate>,
+    clients: Mutex<HashMap<Profile, reqwest::Client>>,
+    host: HostLock,
+}
+
+impl Net {
+    /// Starts the runtime and reads what the container says about certificates and name resolution.
+    ///
+    /// # Errors
+    /// [`Error::Runtime`] or [`Error::Resolver`]. Missing certificates and a missing `/etc/resolv.conf` are no error: plain
+    /// HTTP, addresses and `/etc/hosts` still work.
+    pub fn new(options: Options) -> Result<Self, Error> {
+        // fails only if another part of the process was first, which then has installed the same one
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("net")
+            .enable_all()
+            .build()
+            .map_err(|source| Error::Runtime { source })?;
+        let resolver = {
+            let _entered = runtime.enter();
+            resolve::Resolver::from_system()?
+        };
+        Ok(Self(Arc::new(Inner {
+            runtime: Some(runtime),
+            options,
+            resolver,
+            roots: http::system_roots(),
+            clients: Mutex::default(),
+            host: HostLock::default(),
+        })))
+    }
+
+    fn runtime(&self) -> &Runtime {
+        let runtime = self.0.runtime.as_ref();
+        runtime.expect("the runtime is taken only when the last handle is dropped")
+    }
+
+    /// Runs a future to its end on the calling thread, which must not be one of the runtime's.
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.runtime().block_on(future)
+    }
+
+    /// Starts a future in the background.
+    pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.runtime().spawn(future)
+    }
+
+    /// Runs blocking work on a thread of its own and returns a handle that async code can wait for.
+    pub fn spawn_blocking<F, T>(&self, work: F) -> JoinHandle<T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.runtime().spawn_blocking(work)
+    }
+
+    /// Returns the HTTP client for a profile; the same profile shares one connection pool.
+    ///
+    /// # Errors
+    /// [`Error::Client`] or [`Error::Certificate`].
+    pub fn http(&self, profile: &Profile) -> Result<reqwest::Client, Error> {
+        let mut clients = self
+            .0
+            .clients
+            .lock()
+            .expect("building a client never panics");
+        if let Some(client) = clients.get(profile) {
+            return Ok(client.clone());
+        }
+        let client = http::build(profile, &self.0.options, &self.0.roots, &self.0.resolver)?;
+        clients.insert(profile.clone(), client.clone());
+        Ok(client)
+    }
+
+    /// Returns the lock under which programs of the container itself may be executed.
+    pub fn host(&self) -> &HostLock {
+        &self.0.host
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            // a plain drop waits for its threads, and panics when a task of its own drops the last handle
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl std::fmt::Debug for Net {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Net").field(&self.0.options).finish()
+    }
+}
+
+/// Held while `/` is not the container's own, and by whoever executes a program of the container.
+///
+/// A credential helper that started while an image's files stand in `/` would be the image's program with our credentials.
+#[derive(Debug, Clone, Default)]
+pub struct HostLock(Arc<tokio::sync::Mutex<()>>);
+
+/// Proof that the [`HostLock`] is held, until dropped.
+#[derive(Debug)]
+pub struct HostGuard(
+    #[expect(dead_code, reason = "held for its drop")] tokio::sync::OwnedMutexGuard<()>,
+);
+
+impl HostLock {
+    /// Waits for the lock in async code.
+    pub async fn lock(&self) -> HostGuard {
+        HostGuard(Arc::clone(&self.0).lock_owned().await)
+    }
+
+    /// Waits for the lock on an ordinary thread.
+    pub fn blocking_lock(&self) -> HostGuard {
+        HostGuard(Arc::clone(&self.0).blocking_lock_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_handle_may_be_dropped_by_a_task() {
+        let net = Net::new(Options { http1_only: false }).unwrap();
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let (done, finished) = std::sync::mpsc::channel();
+        let last = net.clone();
+        net.spawn(async move {
+            receiver.recv().unwrap();
+            drop(last);
+            done.send(()).unwrap(); // not reached after a panic
+        });
+        drop(net);
+        sender.send(()).unwrap();
+        assert_eq!(finished.recv(), Ok(()));
+    }
+
+    #[test]
+    fn a_profile_without_certificates_still_gets_a_client() {
+        rustls::crypto::ring::default_provider()
+            .install_default()
+            .ok();
+        let net = Net::new(Options { http1_only: true }).unwrap();
+        let client = http::build(&Profile::default(), &net.0.options, &[], &net.0.resolver);
+        assert!(client.is_ok());
+    }
+}

@@ -1,0 +1,43 @@
+//! Name resolution, configured once at start.
+
+use std::net::SocketAddr;
+
+use hickory_resolver::TokioResolver;
+use hickory_resolver::config::{LookupIpStrategy, ResolverConfig};
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+
+use super::Error;
+
+/// Resolves names by `/etc/hosts` and `/etc/resolv.conf` as they were when it was made.
+#[derive(Clone)]
+pub(super) struct Resolver(TokioResolver);
+
+impl Resolver {
+    /// Reads the system's configuration; without `/etc/resolv.conf` only `/etc/hosts` answers.
+    pub(super) fn from_system() -> Result<Self, Error> {
+        let mut builder = TokioResolver::builder_tokio().unwrap_or_else(|error| {
+            tracing::debug!(%error, "no usable resolv.conf: names come from the hosts file only");
+            TokioResolver::builder_with_config(
+                ResolverConfig::from_name_servers(Vec::new()),
+                TokioRuntimeProvider::default(),
+            )
+        });
+        builder.options_mut().ip_strategy = LookupIpStrategy::Ipv6AndIpv4;
+        let resolver = builder.build().map_err(|error| Error::Resolver {
+            source: error.into(),
+        })?;
+        Ok(Self(resolver))
+    }
+}
+
+impl Resolve for Resolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let resolver = self.0.clone();
+        Box::pin(async move {
+            let found = resolver.lookup_ip(name.as_str()).await?;
+            let addresses: Vec<_> = found.iter().map(|ip| SocketAddr::new(ip, 0)).collect();
+            Ok(Box::new(addresses.into_iter()) as Addrs)
+        })
+    }
+}
