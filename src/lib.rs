@@ -38,5 +38,6 @@ pub mod dockerfile;
 pub mod image;
 pub mod interrupt;
 pub mod layer;
+pub mod log;
 pub mod net;
 pub mod plan;

@@ -42,7 +42,7 @@ impl Pattern {
     pub fn parse(line: &[u8]) -> Result<Option<Self>, Error> {
         let line = line.trim_ascii();
         let (exception, text) = match line.strip_prefix(b"!") {
-            Some(rest) if rest.is_empty() => return Err(Error::IllegalExclusion),
+            Some(b"") => return Err(Error::IllegalExclusion),
             Some(rest) => (true, rest.trim_ascii()),
             None => (false, line),
         };
