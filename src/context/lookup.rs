@@ -1,0 +1,168 @@
+//! Finding the Dockerfile and the ignore file that belongs to it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::{DockerfileText, Error};
+
+/// Finds and reads the Dockerfile: the path as given, else below the context. An absolute path that does not exist is tried
+/// below the context too; `dockerfile` is only tried where no name was given.
+pub fn dockerfile(
+    given: Option<&str>,
+    context: &Path,
+    current_dir: &Path,
+) -> Result<DockerfileText, Error> {
+    let name = given.unwrap_or("Dockerfile");
+    if name.starts_with("http://") || name.starts_with("https://") {
+        return Err(Error::DockerfileUrl { url: redact(name) });
+    }
+    let below = |name: &str| context.join(name.trim_start_matches('/'));
+    let mut tried = vec![current_dir.join(name), below(name)];
+    if given.is_none() {
+        tried.push(below("dockerfile"));
+    }
+    tried.dedup();
+    let Some(path) = tried.iter().find(|path| exists(path)) else {
+        return Err(Error::NoDockerfile { tried });
+    };
+    let text = read(path)?;
+    Ok(DockerfileText {
+        path: path.clone(),
+        // Old files have comments in Latin-1; a replacement character does no harm there.
+        text: String::from_utf8_lossy(&text).into_owned(),
+    })
+}
+
+/// Finds and reads the ignore file: the one named after the Dockerfile and next to it, even an empty one, else the context's.
+pub fn ignore_file(dockerfile: &Path, context: &Path) -> Result<Option<(PathBuf, Vec<u8>)>, Error> {
+    let mut own = dockerfile.as_os_str().to_owned();
+    own.push(".dockerignore");
+    for path in [PathBuf::from(own), context.join(".dockerignore")] {
+        if exists(&path) {
+            let text = read(&path)?;
+            return Ok(Some((path, text)));
+        }
+    }
+    Ok(None)
+}
+
+/// Tells whether something is there; a dangling symlink is.
+fn exists(path: &Path) -> bool {
+    match fs_err::symlink_metadata(path) {
+        Ok(_) => true,
+        Err(error) => {
+            let absent = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory];
+            !absent.contains(&error.kind())
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Error> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the error names the path already"
+    )]
+    std::fs::read(path).map_err(|source| Error::Read {
+        path: path.into(),
+        source,
+    })
+}
+
+/// Drops user, password and query, which may be tokens.
+fn redact(text: &str) -> String {
+    let Ok(mut url) = url::Url::parse(text) else {
+        return text.split("://").next().unwrap_or_default().to_owned() + "://…";
+    };
+    let hidden = url.set_username("").is_err() || url.set_password(None).is_err();
+    debug_assert!(!hidden, "http URLs have a host");
+    url.set_query(None);
+    url.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Options, open};
+    use crate::layer::LayerPath;
+
+    /// Path and content.
+    type File = (&'static str, &'static str);
+
+    /// Lays out `files`, opens, and says what was found, relative to the sandbox.
+    fn check(files: &[File], location: &str, given: Option<&str>) -> String {
+        let sandbox = tempfile::tempdir().unwrap();
+        for (path, content) in files {
+            let path = sandbox.path().join(path);
+            fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+            fs_err::write(path, content).unwrap();
+        }
+        let inside = |text: &str| text.replace("$T", sandbox.path().to_str().unwrap());
+        let options = Options {
+            location: inside(location),
+            bucket: String::new(),
+            sub_path: String::new(),
+            dockerfile: given.map(inside),
+        };
+        let found = match open(&options, &sandbox.path().join("cwd")) {
+            Ok((context, dockerfile)) => {
+                let hidden = ["a", "b"]
+                    .into_iter()
+                    .filter(|path| context.ignore.excludes(&LayerPath::clean(path)));
+                let hidden = hidden.collect::<Vec<_>>().join(" ");
+                format!(
+                    "{} {:?} [{hidden}]",
+                    dockerfile.path.display(),
+                    dockerfile.text
+                )
+            }
+            Err(error) => match error.help() {
+                Some(help) => format!("{error}; {help}"),
+                None => error.to_string(),
+            },
+        };
+        found.replace(sandbox.path().to_str().unwrap(), "$T")
+    }
+
+    #[test]
+    fn where_the_dockerfile_is() {
+        let cwd = ("cwd/Dockerfile", "cwd");
+        let upper = ("ctx/Dockerfile", "ctx");
+        let lower = ("ctx/dockerfile", "low");
+        let deep = ("ctx/docker/app", "app");
+        let other = ("else/Dockerfile", "else");
+        #[rustfmt::skip] // a table keeps its columns
+        let cases: [(&[File], &str, Option<&str>, &str); 9] = [
+            (&[cwd, upper],          "$T/ctx",       None,                        r#"$T/cwd/Dockerfile "cwd" []"#),
+            (&[upper, lower],        "../ctx",       None,                        r#"$T/cwd/../ctx/Dockerfile "ctx" []"#),
+            (&[lower],               "dir://$T/ctx", None,                        r#"$T/ctx/dockerfile "low" []"#),
+            (&[lower],               "$T/ctx",       Some("Dockerfile"),          "error resolving dockerfile path: please provide a valid path to a Dockerfile within the build context with --dockerfile; there is none at `$T/cwd/Dockerfile`, `$T/ctx/Dockerfile`"),
+            (&[upper, deep],         "$T/ctx",       Some("docker/app"),          r#"$T/ctx/docker/app "app" []"#),
+            (&[upper, deep],         "$T/ctx",       Some("/docker/app"),         r#"$T/ctx/docker/app "app" []"#),
+            (&[upper, other],        "$T/ctx",       Some("$T/else/Dockerfile"),  r#"$T/else/Dockerfile "else" []"#),
+            (&[upper],               "$T/ctx",       Some("https://u:p@h/f?t=1"), "error resolving dockerfile path: not supported yet: --dockerfile https://h/f; fetch it before the build and pass a local path"),
+            (&[other],               "$T/ctx",       None,                        "error resolving source context: cannot open the directory `$T/ctx`; pass the directory with `--context`, or mount it at that path"),
+        ];
+        for (files, location, given, want) in cases {
+            let files: Vec<_> = files.iter().copied().chain([("cwd/x", "")]).collect();
+            assert_eq!(check(&files, location, given), want, "{location} {given:?}");
+        }
+    }
+
+    #[test]
+    fn which_ignore_file_counts() {
+        let file = ("ctx/app", "");
+        let general = ("ctx/.dockerignore", "a");
+        #[rustfmt::skip] // a table keeps its columns
+        let cases: [(&[File], &str); 5] = [
+            (&[],                                            "[]"),
+            (&[general],                                     "[a]"),
+            (&[general, ("ctx/app.dockerignore", "b")],      "[b]"),
+            (&[general, ("ctx/app.dockerignore", "")],       "[]"),
+            (&[("ctx/.dockerignore", "!")],                  "cannot parse `$T/ctx/.dockerignore`"),
+        ];
+        for (files, want) in cases {
+            let files: Vec<_> = files.iter().copied().chain([file]).collect();
+            let found = check(&files, "$T/ctx", Some("app"));
+            assert_eq!(found.trim_start_matches("$T/ctx/app \"\" "), want);
+        }
+    }
+}
