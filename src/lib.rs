@@ -41,3 +41,4 @@ pub mod layer;
 pub mod log;
 pub mod net;
 pub mod plan;
+pub mod rootfs;

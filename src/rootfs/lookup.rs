@@ -1,0 +1,166 @@
+//! Looking at files and reading them.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+
+use super::walk::Names;
+use super::{Error, FileType, Rootfs, Stat, xattr};
+use crate::layer::{Entry, Kind, LayerPath};
+
+impl Rootfs {
+    /// Returns what `path` is, itself and not what it may link to; `None` if nothing is there.
+    pub fn stat(&self, path: &LayerPath) -> Result<Option<Stat>, Error> {
+        let disk = self
+            .parent_of(path)
+            .and_then(|(dir, name)| Stat::read(dir.as_fd(), name));
+        match disk {
+            Ok(disk) => Ok(Some(self.corrected(disk))),
+            Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+            Err(errno) => Err(Error::access("look at", path, errno)),
+        }
+    }
+
+    /// Returns `path` as the entry that would make it; `None` if nothing is there, or a socket, which no layer can hold.
+    ///
+    /// A file with several names is a [`Kind::File`] under each of them.
+    pub fn entry(&self, path: &LayerPath) -> Result<Option<Entry>, Error> {
+        match self.stat(path)? {
+            Some(stat) => self.entry_of(path, &stat),
+            None => Ok(None),
+        }
+    }
+
+    /// Like [`entry`](Self::entry), for a file that was looked at already.
+    pub fn entry_of(&self, path: &LayerPath, stat: &Stat) -> Result<Option<Entry>, Error> {
+        let (major, minor) = stat.rdev;
+        let kind = match stat.kind {
+            FileType::File => Kind::File { size: stat.size },
+            FileType::Directory => Kind::Directory,
+            FileType::Symlink => Kind::Symlink {
+                target: self.read_link(path)?,
+            },
+            FileType::CharDevice => Kind::CharDevice { major, minor },
+            FileType::BlockDevice => Kind::BlockDevice { major, minor },
+            FileType::Fifo => Kind::Fifo,
+            FileType::Socket => return Ok(None),
+        };
+        Ok(Some(Entry {
+            path: path.clone(),
+            kind,
+            mode: stat.mode,
+            uid: stat.uid,
+            gid: stat.gid,
+            mtime: stat.mtime,
+            xattrs: self.xattrs(path)?,
+        }))
+    }
+
+    /// Returns the extended attributes of `path` that belong into an image.
+    pub fn xattrs(&self, path: &LayerPath) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, Error> {
+        let found = self.parent_of(path).and_then(|(dir, name)| {
+            let disk = Stat::read(dir.as_fd(), name)?;
+            self.xattrs_at(dir.as_fd(), name, &disk)
+        });
+        found.map_err(|e| Error::access("read the attributes of", path, e))
+    }
+
+    fn xattrs_at(
+        &self,
+        dir: BorrowedFd<'_>,
+        name: &[u8],
+        disk: &Stat,
+    ) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, Errno> {
+        let mut found = self.metadata().intended(disk).xattrs;
+        // Nothing else can have attributes of the kinds that travel.
+        if disk.is_file() || disk.is_dir() {
+            let fd = self.open_disk(dir, name, disk, OFlags::empty())?;
+            let brought = self.brought();
+            let wanted = |name: &[u8]| xattr::is_read(name) || brought.contains(name);
+            found.extend(xattr::read(fd.as_fd(), wanted)?);
+        }
+        Ok(found)
+    }
+
+    /// Opens the regular file `path` for reading.
+    pub fn open_file(&self, path: &LayerPath) -> Result<File, Error> {
+        let opened = self.parent_of(path).and_then(|(dir, name)| {
+            // Not opened first: that alone may have effects on a device or wait for a fifo's writer.
+            let disk = Stat::read(dir.as_fd(), name)?;
+            if !self.corrected(disk).is_file() {
+                return Ok(None);
+            }
+            self.open_disk(dir.as_fd(), name, &disk, OFlags::NONBLOCK)
+                .map(Some)
+        });
+        match opened {
+            Ok(Some(fd)) => Ok(File::from(fd)),
+            Ok(None) => Err(Error::NotAFile { path: path.clone() }),
+            Err(errno) => Err(Error::access("open", path, errno)),
+        }
+    }
+
+    /// Returns the names in the directory `path`, sorted by bytes. A symlink to a directory will do.
+    pub fn read_dir(&self, path: &LayerPath) -> Result<Vec<Vec<u8>>, Error> {
+        let real = self.resolve(path.as_bytes())?;
+        let names = self.parent_of(&real).and_then(|(dir, name)| {
+            let disk = Stat::read(dir.as_fd(), name)?;
+            let fd = self.open_disk(dir.as_fd(), name, &disk, OFlags::DIRECTORY)?;
+            Names::read(fd.as_fd())
+        });
+        let mut names = names.map_err(|e| Error::access("read the directory", path, e))?;
+        names.sort();
+        Ok(names.iter().map(<[u8]>::to_vec).collect())
+    }
+
+    /// Returns what the symlink `path` says, as it stands there.
+    pub fn read_link(&self, path: &LayerPath) -> Result<Vec<u8>, Error> {
+        let target = self
+            .parent_of(path)
+            .and_then(|(dir, name)| rustix::fs::readlinkat(dir, name, Vec::new()));
+        let target = target.map_err(|e| Error::access("read the link", path, e))?;
+        Ok(target.into_bytes())
+    }
+
+    /// Opens `name`, found to be `disk`, for reading. Where permissions bind us, a file of our own that its owner may not read is
+    /// made readable for the moment.
+    pub(super) fn open_disk(
+        &self,
+        dir: BorrowedFd<'_>,
+        name: &[u8],
+        disk: &Stat,
+        flags: OFlags,
+    ) -> Result<OwnedFd, Errno> {
+        let flags = flags | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let open = || rustix::fs::openat(dir, name, flags, Mode::empty());
+        let executable = if disk.is_dir() { 0o100 } else { 0 };
+        match open() {
+            Err(Errno::ACCESS) if !self.privileged => {
+                let chmod = |mode| {
+                    let mode = Mode::from_raw_mode(mode);
+                    rustix::fs::chmodat(dir, name, mode, rustix::fs::AtFlags::empty())
+                };
+                chmod(disk.mode | 0o400 | executable).map_err(|_| Errno::ACCESS)?;
+                let opened = open();
+                // A directory stays open to us: what it contains must be reached as well.
+                if !disk.is_dir() {
+                    chmod(disk.mode)?;
+                }
+                opened
+            }
+            opened => opened,
+        }
+    }
+
+    /// Turns what the disk says into what the image should have.
+    pub(super) fn corrected(&self, disk: Stat) -> Stat {
+        let mut stat = disk;
+        stat.uid = self.ids.from_disk(disk.uid);
+        stat.gid = self.ids.from_disk(disk.gid);
+        self.metadata().correct(&disk, &mut stat);
+        stat
+    }
+}

@@ -1,0 +1,217 @@
+//! Following paths without leaving the root.
+//!
+//! `openat2(RESOLVE_IN_ROOT)` does it in the kernel. Where that call is missing or forbidden (old kernels, seccomp profiles, gVisor),
+//! and wherever the resolved *name* is wanted, an own walk opens one component at a time and never lets the kernel follow a link.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::Ordering;
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, StatxFlags};
+use rustix::io::Errno;
+
+use super::{Error, Rootfs};
+use crate::layer::LayerPath;
+
+/// As many as the kernel follows.
+const MAX_SYMLINKS: usize = 40;
+
+impl Rootfs {
+    /// Returns the path without symlinks that `path` leads to, the last component followed too.
+    ///
+    /// Absolute targets start again at the root and `..` stops there. What does not exist is kept as it is written, so a path
+    /// that shall be made can be resolved as well.
+    ///
+    /// # Errors
+    /// [`Error::NotADirectory`] if the path goes through a file, [`Error::TooManySymlinks`] if it turns in a circle.
+    pub fn resolve(&self, path: impl AsRef<[u8]>) -> Result<LayerPath, Error> {
+        self.follow(path.as_ref(), Last::Followed)
+    }
+
+    /// Like [`resolve`](Self::resolve), but a symlink in the last place is not followed.
+    pub fn resolve_parent(&self, path: impl AsRef<[u8]>) -> Result<LayerPath, Error> {
+        self.follow(path.as_ref(), Last::Kept)
+    }
+
+    fn follow(&self, path: &[u8], last: Last) -> Result<LayerPath, Error> {
+        let walk = Walk::run(self.dir_fd(), path, last, Missing::Kept);
+        let walk = walk.map_err(|e| Error::access("follow", &LayerPath::clean(path), e))?;
+        Ok(walk.path())
+    }
+
+    /// Opens `path`, following symlinks inside the root; with `O_NOFOLLOW` all but the last.
+    pub(super) fn open_at(&self, path: &LayerPath, flags: OFlags) -> Result<OwnedFd, Errno> {
+        self.open_with(path, flags, ResolveFlags::empty())
+    }
+
+    /// Opens the directory that holds `path`, for use with the name that is returned with it; for the root, the root and `.`.
+    pub(super) fn parent_of<'p>(&self, path: &'p LayerPath) -> Result<(OwnedFd, &'p [u8]), Errno> {
+        let parent = path.parent().unwrap_or_default();
+        let dir = self.open_at(&parent, OFlags::PATH | OFlags::DIRECTORY)?;
+        Ok((dir, path.file_name().unwrap_or(b".")))
+    }
+
+    /// Opens the directory `path`, which must not lead through a symlink: `ELOOP` or `ENOTDIR` if it does.
+    pub(super) fn open_real_dir(&self, path: &LayerPath) -> Result<OwnedFd, Errno> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW;
+        self.open_with(path, flags, ResolveFlags::NO_SYMLINKS)
+    }
+
+    fn open_with(
+        &self,
+        path: &LayerPath,
+        flags: OFlags,
+        resolve: ResolveFlags,
+    ) -> Result<OwnedFd, Errno> {
+        let flags = flags | OFlags::CLOEXEC;
+        let resolve = resolve | ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+        while self.has_openat2() {
+            match rustix::fs::openat2(&self.root, path.as_path(), flags, Mode::empty(), resolve) {
+                // A rename elsewhere in the system happened during the look-up.
+                Err(Errno::AGAIN) => {}
+                Err(Errno::NOSYS) => self.openat2.store(false, Ordering::Relaxed),
+                // Also what a sandbox answers, and a path longer than one call takes.
+                Err(Errno::PERM | Errno::NAMETOOLONG) => break,
+                answer => return answer,
+            }
+        }
+        let symlinks = match resolve.contains(ResolveFlags::NO_SYMLINKS) {
+            true => Last::Refused,
+            false if flags.contains(OFlags::NOFOLLOW) => Last::Kept,
+            false => Last::Followed,
+        };
+        let walk = Walk::run(self.dir_fd(), path.as_bytes(), symlinks, Missing::Refused)?;
+        walk.reopen(flags)
+    }
+}
+
+/// What becomes of symlinks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Last {
+    /// All are followed.
+    Followed,
+    /// All but the last component are followed.
+    Kept,
+    /// `ELOOP`.
+    Refused,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Missing {
+    Kept,
+    Refused,
+}
+
+/// A position below a root and how it was reached.
+struct Walk<'r> {
+    root: BorrowedFd<'r>,
+    /// One handle per existing component, none of which is a followed symlink.
+    stack: Vec<Step>,
+    missing: Vec<Vec<u8>>,
+}
+
+struct Step {
+    name: Vec<u8>,
+    fd: OwnedFd,
+    kind: FileType,
+}
+
+impl<'r> Walk<'r> {
+    fn run(root: BorrowedFd<'r>, path: &[u8], last: Last, missing: Missing) -> Result<Self, Errno> {
+        let mut walk = Self {
+            root,
+            stack: Vec::new(),
+            missing: Vec::new(),
+        };
+        let mut links = 0;
+        let mut pending = Vec::new();
+        push_components(&mut pending, path);
+        while let Some(name) = pending.pop() {
+            if !walk.missing.is_empty() {
+                match &name[..] {
+                    b"." => {}
+                    b".." => drop(walk.missing.pop()),
+                    _ => walk.missing.push(name),
+                }
+                continue;
+            }
+            if walk
+                .stack
+                .last()
+                .is_some_and(|s| s.kind != FileType::Directory)
+            {
+                return Err(Errno::NOTDIR);
+            }
+            match &name[..] {
+                b"." => continue,
+                b".." => {
+                    walk.stack.pop();
+                    continue;
+                }
+                _ => {}
+            }
+            let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let fd = match rustix::fs::openat(walk.dir(), &name[..], flags, Mode::empty()) {
+                Ok(fd) => fd,
+                Err(Errno::NOENT) if missing == Missing::Kept => {
+                    walk.missing.push(name);
+                    continue;
+                }
+                Err(errno) => return Err(errno),
+            };
+            let stat = rustix::fs::statx(&fd, c"", AtFlags::EMPTY_PATH, StatxFlags::TYPE)?;
+            let kind = FileType::from_raw_mode(stat.stx_mode.into());
+            let follows = match last {
+                Last::Refused if kind == FileType::Symlink => return Err(Errno::LOOP),
+                Last::Kept => !pending.is_empty(),
+                _ => true,
+            };
+            if kind == FileType::Symlink && follows {
+                links += 1;
+                if links > MAX_SYMLINKS {
+                    return Err(Errno::LOOP);
+                }
+                let target = rustix::fs::readlinkat(&fd, c"", Vec::new())?.into_bytes();
+                if target.starts_with(b"/") {
+                    walk.stack.clear();
+                }
+                push_components(&mut pending, &target);
+            } else {
+                walk.stack.push(Step { name, fd, kind });
+            }
+        }
+        Ok(walk)
+    }
+
+    fn dir(&self) -> BorrowedFd<'_> {
+        self.stack.last().map_or(self.root, |step| step.fd.as_fd())
+    }
+
+    fn path(&self) -> LayerPath {
+        let existing = self.stack.iter().map(|step| &step.name);
+        let names: Vec<&[u8]> = existing.chain(&self.missing).map(Vec::as_slice).collect();
+        LayerPath::clean(names.join(&b'/'))
+    }
+
+    /// Opens again what was found, with other flags.
+    fn reopen(&self, flags: OFlags) -> Result<OwnedFd, Errno> {
+        let Some((found, above)) = self.stack.split_last() else {
+            return rustix::fs::openat(self.root, c".", flags, Mode::empty());
+        };
+        let dir = above.last().map_or(self.root, |step| step.fd.as_fd());
+        rustix::fs::openat(
+            dir,
+            &found.name[..],
+            flags | OFlags::NOFOLLOW,
+            Mode::empty(),
+        )
+    }
+}
+
+/// Puts the components of `path` on a stack, the first on top. A trailing slash counts as `.`: what stands before must be a directory.
+fn push_components(stack: &mut Vec<Vec<u8>>, path: &[u8]) {
+    if path.ends_with(b"/") {
+        stack.push(b".".to_vec());
+    }
+    let names = path.split(|b| *b == b'/').filter(|name| !name.is_empty());
+    stack.extend(names.rev().map(<[u8]>::to_vec));
+}
