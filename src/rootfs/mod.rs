@@ -16,6 +16,7 @@ mod resolve;
 pub mod stat;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod users;
 pub mod walk;
 mod xattr;
 
