@@ -35,6 +35,7 @@
 
 pub mod context;
 pub mod dockerfile;
+pub mod execute;
 pub mod image;
 pub mod interrupt;
 pub mod layer;

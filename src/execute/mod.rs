@@ -1,0 +1,3 @@
+//! Runs the steps of a plan in a stage's private root.
+
+pub mod run;

@@ -1,0 +1,3 @@
+//! Running a command.
+
+pub mod in_place;
