@@ -1,7 +1,8 @@
 //! The layer tar format over `Read` and `Write`. Opens no file.
 //!
 //! [`Reader`] takes what any tool may have written; [`Writer`] writes one form only, so that equal entries give equal bytes.
-//! Nothing here knows what a layer is applied to.
+//! [`decompress()`] and [`Encoder`]
+//! stand between a tar and the blob that holds it.
 
 use std::io;
 
@@ -20,6 +21,12 @@ pub mod reader;
 
 pub mod writer;
 
+pub mod compress;
+
+pub mod decompress;
+
+pub use compress::Encoder;
+pub use decompress::{Format, decompress};
 pub use entry::{Entry, Kind, Time};
 pub use path::LayerPath;
 pub use reader::{Limits, Reader};
