@@ -9,6 +9,7 @@ pub enum Instruction {
     Copy(Copy),
     Entrypoint(CommandLine),
     Env(Vec<KeyValue>),
+    /// Sorted as text (EXP-PORT-3).
     Expose(Vec<String>),
     Healthcheck(Healthcheck),
     Label(Vec<KeyValue>),
@@ -49,9 +50,9 @@ pub enum CommandLine {
 pub struct Heredoc {
     /// After removal of quotes.
     pub name: String,
-    /// Bytes between the line and the terminator; tabs stripped if `strip_tabs` (language spec HD-5).
-    pub body: String,
-    /// The body as it stands in the file, which is what a shell is given (HD-11).
+    /// Bytes between the line and the terminator, of any encoding; tabs stripped if `strip_tabs` (language spec HD-5).
+    pub body: Vec<u8>,
+    /// The text of the body as it stands in the file, which is what a shell is given (HD-11).
     pub raw_body: String,
     /// False if any part of the name was quoted.
     pub expand: bool,
