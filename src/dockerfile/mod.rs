@@ -6,10 +6,14 @@
 //! # Spec
 //! `docker/dockerfile:1` and labs; rule ids (`LEX-1` …) in comments and tests are those of the project's language specification.
 
+pub mod expand;
 pub mod instruction;
+pub mod quote;
+mod suggest;
 
 use crate::image::Platform;
 pub use instruction::Instruction;
+pub use suggest::suggest;
 
 /// A parsed Dockerfile: every instruction of every stage, needed or not, is syntactically valid.
 #[derive(Debug, Clone, PartialEq, Eq)]
