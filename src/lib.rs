@@ -43,3 +43,4 @@ pub mod log;
 pub mod net;
 pub mod plan;
 pub mod rootfs;
+pub mod store;
