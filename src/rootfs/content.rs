@@ -59,6 +59,16 @@ impl Hasher {
         self
     }
 
+    /// Hashes all that is left to read.
+    pub fn read(from: &mut dyn Read) -> io::Result<ContentHash> {
+        let mut buffer = vec![0; 128 * 1024];
+        let copied = copy(from, &mut io::sink(), &mut buffer);
+        match copied {
+            Ok((_, hash)) => Ok(hash),
+            Err(CopyError::Read(e) | CopyError::Write(e)) => Err(e),
+        }
+    }
+
     pub fn finish(self) -> ContentHash {
         let mut half = [0; 16];
         half.copy_from_slice(&self.0.finalize()[..16]);

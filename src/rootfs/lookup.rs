@@ -8,7 +8,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use super::walk::Names;
-use super::{Error, FileType, Rootfs, Stat, xattr};
+use super::{ContentHash, Error, FileType, Rootfs, Stat, xattr};
 use crate::layer::{Entry, Kind, LayerPath};
 
 impl Rootfs {
@@ -68,21 +68,47 @@ impl Rootfs {
         found.map_err(|e| Error::access("read the attributes of", path, e))
     }
 
-    fn xattrs_at(
+    pub(super) fn xattrs_at(
         &self,
         dir: BorrowedFd<'_>,
         name: &[u8],
         disk: &Stat,
     ) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, Errno> {
-        let mut found = self.metadata().intended(disk).xattrs;
         // Nothing else can have attributes of the kinds that travel.
-        if disk.is_file() || disk.is_dir() {
-            let fd = self.open_disk(dir, name, disk, OFlags::empty())?;
-            let brought = self.brought();
-            let wanted = |name: &[u8]| xattr::is_read(name) || brought.contains(name);
-            found.extend(xattr::read(fd.as_fd(), wanted)?);
+        if !disk.is_file() && !disk.is_dir() {
+            return Ok(self.metadata().intended(disk).xattrs);
         }
+        let fd = self.open_disk(dir, name, disk, OFlags::NONBLOCK)?;
+        self.xattrs_of(fd.as_fd(), disk)
+    }
+
+    pub(super) fn xattrs_of(
+        &self,
+        fd: BorrowedFd<'_>,
+        disk: &Stat,
+    ) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, Errno> {
+        let mut found = self.metadata().intended(disk).xattrs;
+        let brought = self.brought();
+        let wanted = |name: &[u8]| xattr::is_read(name) || brought.contains(name);
+        found.extend(xattr::read(fd, wanted)?);
         Ok(found)
+    }
+
+    /// Returns the hash of the content of the file `stat`, if it passed through this root and was not touched since.
+    pub(crate) fn content_hash(&self, inode: u64, ctime: i64) -> Option<ContentHash> {
+        self.content().get(inode, ctime)
+    }
+
+    /// Remembers what the file `opened` contains, as just read from it.
+    pub(crate) fn remember_content(&self, opened: &File, hash: ContentHash) {
+        if let Ok(stat) = Stat::read(opened.as_fd(), b"") {
+            self.content().insert(&stat, hash);
+        }
+    }
+
+    /// Forgets all content hashes, once a baseline holds them.
+    pub(crate) fn forget_content(&self) {
+        self.content().clear();
     }
 
     /// Opens the regular file `path` for reading.

@@ -16,6 +16,7 @@ mod resolve;
 pub mod stat;
 #[cfg(test)]
 pub(crate) mod testing;
+mod unpack;
 pub mod users;
 pub mod walk;
 mod xattr;
@@ -31,13 +32,14 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::thread::CapabilitySet;
 
-use crate::layer::LayerPath;
+use crate::layer::{self, LayerPath};
 
 pub use content::ContentHash;
 pub use ids::IdShift;
 pub use metadata::Refused;
 pub use put::Batch;
 pub use stat::{FileType, Stat};
+pub use unpack::Unpacked;
 
 /// A directory tree that is, or becomes, the file system of an image; also a build context, which is only read.
 ///
@@ -89,13 +91,17 @@ pub enum Error {
     },
     #[error("`{path}` changed while it was read")]
     Moved { path: LayerPath },
+    #[error(transparent)]
+    Layer(#[from] layer::Error),
 }
 
 impl Error {
     /// Returns what the user can do about it, if anything; printed after `help:`.
     pub fn help(&self) -> Option<String> {
-        let (Self::Open { source, .. } | Self::Access { source, .. }) = self else {
-            return None;
+        let source = match self {
+            Self::Open { source, .. } | Self::Access { source, .. } => source,
+            Self::Layer(e) => return e.help(),
+            _ => return None,
         };
         match source.kind() {
             io::ErrorKind::StorageFull => {

@@ -215,3 +215,105 @@ fn push_components(stack: &mut Vec<Vec<u8>>, path: &[u8]) {
     let names = path.split(|b| *b == b'/').filter(|name| !name.is_empty());
     stack.extend(names.rev().map(<[u8]>::to_vec));
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::rootfs::testing::{Scratch, dir, file, symlink};
+
+    #[test]
+    fn resolved_paths() {
+        let t = Scratch::new();
+        t.put(&dir("usr/bin", 0o755), "");
+        t.put(&file("usr/bin/sh", 0o755, 0), "");
+        t.put(&symlink("bin", "usr/bin"), "");
+        t.put(&symlink("usr/up", "../../../bin"), "");
+        t.put(&symlink("abs", "/usr"), "");
+        t.put(&symlink("dangling", "/no/where"), "");
+        t.put(&symlink("loop", "loop"), "");
+        #[rustfmt::skip] // a table keeps its columns
+        let cases = [
+            // path                 followed                     last kept
+            ("/",                   "/",                         "/"),
+            ("bin",                 "/usr/bin",                  "/bin"),
+            ("/bin/sh",             "/usr/bin/sh",               "/usr/bin/sh"),
+            ("bin/..",              "/usr",                      "/usr"),
+            ("../../bin",           "/usr/bin",                  "/bin"),
+            ("usr/up/sh",           "/usr/bin/sh",               "/usr/bin/sh"),
+            ("abs/up",              "/usr/bin",                  "/usr/up"),
+            ("bin/new/a/../b",      "/usr/bin/new/b",            "/usr/bin/new/b"),
+            ("dangling",            "/no/where",                 "/dangling"),
+            ("dangling/x",          "/no/where/x",               "/no/where/x"),
+            ("bin/sh/x",            "`/bin/sh/x` is not a directory", "`/bin/sh/x` is not a directory"),
+            ("bin/sh/",             "`/bin/sh` is not a directory",   "`/bin/sh` is not a directory"),
+            ("loop",                "cannot follow `/loop`: too many levels of symbolic links", "/loop"),
+        ];
+        let text = |result: Result<LayerPath, Error>| match result {
+            Ok(path) => path.to_string(),
+            Err(e) => e.to_string(),
+        };
+        for (path, followed, kept) in cases {
+            assert_eq!(text(t.root.resolve(path)), followed, "{path}");
+            assert_eq!(text(t.root.resolve_parent(path)), kept, "{path}");
+        }
+    }
+
+    /// A few names, so that paths meet.
+    fn name() -> impl Strategy<Value = &'static str> {
+        prop_oneof![Just("a"), Just("b"), Just("c")]
+    }
+
+    fn path() -> impl Strategy<Value = String> {
+        prop::collection::vec(name(), 1..4).prop_map(|names| names.join("/"))
+    }
+
+    fn target() -> impl Strategy<Value = String> {
+        let part = prop_oneof![3 => name(), 1 => Just(".."), 1 => Just("."), 1 => Just("")];
+        prop::collection::vec(part, 1..5).prop_map(|parts| parts.join("/"))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(300))]
+        #[test]
+        fn the_own_walk_finds_what_the_kernel_finds(
+            dirs in prop::collection::vec(path(), 0..4),
+            links in prop::collection::vec((path(), target()), 0..5),
+            files in prop::collection::vec(path(), 0..3),
+            asked in prop::collection::vec(path(), 8),
+        ) {
+            let t = Scratch::new();
+            for path in &dirs {
+                let _ = t.root.put(&dir(path, 0o755), &mut std::io::empty());
+            }
+            for path in &files {
+                let _ = t.root.put(&file(path, 0o644, 0), &mut std::io::empty());
+            }
+            for (path, target) in links.iter().filter(|(_, target)| !target.is_empty()) {
+                let _ = t.root.put(&symlink(path, target), &mut std::io::empty());
+            }
+            if !t.root.has_openat2() {
+                return Ok(());
+            }
+            let own = Rootfs::open(t.root.path()).unwrap();
+            own.openat2.store(false, Ordering::Relaxed);
+            for path in asked.iter().map(LayerPath::clean) {
+                for flags in [OFlags::PATH, OFlags::PATH | OFlags::NOFOLLOW, OFlags::RDONLY | OFlags::DIRECTORY] {
+                    let inode = |root: &Rootfs| {
+                        let fd = root.open_at(&path, flags)?;
+                        super::super::Stat::read(fd.as_fd(), b"").map(|stat| stat.inode)
+                    };
+                    prop_assert_eq!(inode(&t.root), inode(&own), "{} {:?}\n{}", path, flags, t.listing());
+                }
+                let real = |root: &Rootfs| root.open_real_dir(&path).is_ok();
+                prop_assert_eq!(real(&t.root), real(&own));
+                if let (Ok(resolved), Ok(fd)) = (t.root.resolve(path.as_bytes()), t.root.open_at(&path, OFlags::PATH)) {
+                    let there = t.root.stat(&resolved).unwrap().unwrap();
+                    let expected = super::super::Stat::read(fd.as_fd(), b"").unwrap();
+                    prop_assert_eq!(there.inode, expected.inode);
+                }
+            }
+        }
+    }
+}

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Rootfs;
 use crate::layer::entry::Time;
-use crate::layer::{Entry, Kind, LayerPath};
+use crate::layer::{self, Entry, Kind, LayerPath};
 
 /// A root in a temporary directory.
 pub(crate) struct Scratch {
@@ -111,4 +111,85 @@ pub(crate) fn symlink(path: &str, target: &str) -> Entry {
 pub(crate) fn hard_link(path: &str, target: &str) -> Entry {
     let target = LayerPath::clean(target);
     entry(path, Kind::HardLink { target }, 0o644)
+}
+
+/// Makes a tar of lines `d NAME`, `f NAME CONTENT`, `l NAME TARGET`, `h NAME TARGET`; names are taken as they are, hostile or not.
+pub(crate) fn tar(text: &str) -> Vec<u8> {
+    let mut archive = tar::Builder::new(Vec::new());
+    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let fields: Vec<&str> = line.split(' ').collect();
+        let (kind, mode) = match fields[0] {
+            "d" => (tar::EntryType::Directory, 0o750),
+            "f" => (tar::EntryType::Regular, 0o640),
+            "l" => (tar::EntryType::Symlink, 0o777),
+            "h" => (tar::EntryType::Link, 0o640),
+            other => panic!("no kind of entry: {other}"),
+        };
+        let rest = fields.get(2).copied().unwrap_or_default().as_bytes();
+        let mut header = tar::Header::new_ustar();
+        let fields_of = header.as_ustar_mut().unwrap();
+        fields_of.name[..fields[1].len()].copy_from_slice(fields[1].as_bytes());
+        let is_file = kind == tar::EntryType::Regular;
+        if !is_file {
+            fields_of.linkname[..rest.len()].copy_from_slice(rest);
+        }
+        header.set_entry_type(kind);
+        header.set_mode(mode);
+        header.set_mtime(1_000_000_000);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_size(if is_file { rest.len() as u64 } else { 0 });
+        header.set_cksum();
+        archive
+            .append(&header, if is_file { rest } else { b"" })
+            .unwrap();
+    }
+    archive.into_inner().unwrap()
+}
+
+impl Scratch {
+    /// Unpacks a layer made by [`tar`].
+    pub fn apply(&self, text: &str) -> Result<super::Unpacked, super::Error> {
+        let layer = tar(text);
+        let mut reader = layer::Reader::new(&layer[..], layer::Limits::default());
+        self.root.apply(&mut reader)
+    }
+
+    /// Runs `script` with the root as working directory, as a RUN would.
+    pub fn run(&self, script: &str) {
+        let mut shell = std::process::Command::new("sh");
+        let status = shell
+            .args(["-ec", script])
+            .current_dir(self.root.path())
+            .status();
+        assert!(status.unwrap().success(), "{script}");
+    }
+
+    /// Returns the names beside the root.
+    pub fn outside_names(&self) -> Vec<String> {
+        let names = fs_err::read_dir(self.dir.path()).unwrap();
+        let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name != "root").collect()
+    }
+}
+
+pub(crate) fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// Runs `body` on a thread without any right: as user 1000 if we are root, else as we are.
+pub(crate) fn as_user(body: impl FnOnce() + Send + 'static) {
+    let thread = std::thread::spawn(move || {
+        if is_root() {
+            let gid = rustix::fs::Gid::from_raw(1000);
+            let uid = rustix::fs::Uid::from_raw(1000);
+            rustix::thread::set_thread_groups(&[]).unwrap();
+            rustix::thread::set_thread_res_gid(gid, gid, gid).unwrap();
+            rustix::thread::set_thread_res_uid(uid, uid, uid).unwrap();
+        }
+        body();
+    });
+    if let Err(panic) = thread.join() {
+        std::panic::resume_unwind(panic);
+    }
 }

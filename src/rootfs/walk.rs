@@ -1,5 +1,7 @@
 //! Walking a tree in the order of a layer, and listing directories.
 
+use std::collections::BTreeMap;
+use std::fs::File;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -23,6 +25,8 @@ pub struct Walk<'r> {
     /// The directory yielded last, entered at the next step unless skipped.
     pending: Option<OwnedFd>,
     entered: bool,
+    /// What the disk says about the file yielded last, and where its name starts in `path`.
+    last: Option<(Stat, usize)>,
 }
 
 struct Level {
@@ -62,6 +66,7 @@ impl Rootfs {
             path: base.as_bytes().to_vec(),
             pending: Some(fd.map_err(|e| Error::access("read the directory", &base, e))?),
             entered: false,
+            last: None,
         })
     }
 }
@@ -113,6 +118,7 @@ impl Walk<'_> {
                     Err(errno) => return Err(self.error("read the directory", errno)),
                 }
             }
+            self.last = Some((disk, start));
             return Ok(Some(Found {
                 path: &self.path,
                 name: &self.path[start..],
@@ -120,6 +126,49 @@ impl Walk<'_> {
                 stat: self.root.corrected(disk),
             }));
         }
+    }
+
+    /// Returns the path of the file that was found last.
+    pub fn path(&self) -> &[u8] {
+        &self.path
+    }
+
+    /// Returns the extended attributes of the file that was found last, as [`Rootfs::xattrs`] does.
+    pub fn xattrs(&self) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, Error> {
+        self.at_last("read the attributes of", |dir, name, disk| {
+            match &self.pending {
+                Some(fd) => self.root.xattrs_of(fd.as_fd(), disk),
+                None => self.root.xattrs_at(dir, name, disk),
+            }
+        })
+    }
+
+    /// Opens the regular file that was found last.
+    pub fn open_file(&self) -> Result<File, Error> {
+        self.at_last("open", |dir, name, disk| {
+            let opened = self.root.open_disk(dir, name, disk, OFlags::NONBLOCK)?;
+            Ok(File::from(opened))
+        })
+    }
+
+    /// Returns what the symlink says that was found last.
+    pub fn read_link(&self) -> Result<Vec<u8>, Error> {
+        self.at_last("read the link", |dir, name, _| {
+            let target = rustix::fs::readlinkat(dir, name, Vec::new())?;
+            Ok(target.into_bytes())
+        })
+    }
+
+    fn at_last<T>(
+        &self,
+        action: &'static str,
+        look: impl Fn(BorrowedFd<'_>, &[u8], &Stat) -> Result<T, Errno>,
+    ) -> Result<T, Error> {
+        let looked = match (&self.last, self.descent.top()) {
+            (Some((disk, start)), Some(dir)) => look(dir, &self.path[*start..], disk),
+            _ => Err(Errno::NOENT),
+        };
+        looked.map_err(|e| self.error(action, e))
     }
 
     fn enter(&mut self, fd: OwnedFd) -> Result<(), Error> {
