@@ -43,4 +43,5 @@ pub mod log;
 pub mod net;
 pub mod plan;
 pub mod rootfs;
+pub mod snapshot;
 pub mod store;

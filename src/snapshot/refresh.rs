@@ -1,0 +1,157 @@
+//! Bringing a baseline up to date for an instruction that knows what it touched.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
+use super::tree::{Node, Tree, depth_of};
+use super::{Error, Options};
+use crate::layer::LayerPath;
+use crate::rootfs::content::Hasher;
+use crate::rootfs::{ContentHash, FileType, Rootfs, Stat};
+
+impl Tree {
+    /// Makes the baseline say what is at `paths` and in the directories above them now; each path counts by itself, not what is below it,
+    /// unless it is gone.
+    pub fn refresh(
+        &mut self,
+        root: &Rootfs,
+        paths: &[LayerPath],
+        options: &Options<'_>,
+    ) -> Result<(), Error> {
+        let found = look(root, paths, options)?;
+        let mut listed = found.iter().peekable();
+        let mut removed = Vec::new();
+        let mut inserted = Vec::new();
+        // What lies deeper than this went with its directory.
+        let mut hidden: Option<u16> = None;
+        let mut path = Vec::new();
+        let mut ends: Vec<usize> = Vec::new();
+        for index in 0..self.nodes.len() {
+            let mut node = self.nodes[index];
+            if hidden.is_some_and(|above| node.depth > above) {
+                removed.push(index);
+                continue;
+            }
+            hidden = None;
+            ends.truncate(node.depth.into());
+            path.truncate(ends.last().copied().unwrap_or(0));
+            if !path.is_empty() {
+                path.push(b'/');
+            }
+            path.extend_from_slice(self.name(&node));
+            ends.push(path.len());
+            while let Some((other, seen)) =
+                listed.next_if(|(other, _)| order(other.as_bytes(), &path).is_lt())
+            {
+                self.insert(&mut inserted, index, other, seen.as_ref())?;
+            }
+            let Some((_, seen)) = listed.next_if(|(other, _)| other.as_bytes() == path) else {
+                continue;
+            };
+            match seen {
+                None => {
+                    removed.push(index);
+                    hidden = Some(node.depth);
+                }
+                Some(seen) => {
+                    if !seen.stat.is_dir() {
+                        hidden = Some(node.depth);
+                    }
+                    self.update(&mut node, &seen.stat);
+                    node.hash = seen.hash;
+                    self.set_xattrs(&node, seen.xattrs);
+                    self.nodes[index] = node;
+                }
+            }
+        }
+        let end = self.nodes.len();
+        for (other, seen) in listed {
+            self.insert(&mut inserted, end, other, seen.as_ref())?;
+        }
+        self.edit(&removed, inserted);
+        self.absorb(root);
+        Ok(())
+    }
+
+    fn insert(
+        &mut self,
+        inserted: &mut Vec<(usize, Node)>,
+        before: usize,
+        path: &LayerPath,
+        seen: Option<&Seen>,
+    ) -> Result<(), Error> {
+        let (Some(seen), Some(name)) = (seen, path.file_name()) else {
+            return Ok(());
+        };
+        let depth = depth_of(path.components().count() - 1, path.as_bytes())?;
+        let mut node = self.node(name, depth, &seen.stat);
+        node.hash = seen.hash;
+        self.set_xattrs(&node, seen.xattrs);
+        inserted.push((before, node));
+        Ok(())
+    }
+}
+
+struct Seen {
+    stat: Stat,
+    hash: [u8; 16],
+    xattrs: Option<ContentHash>,
+}
+
+/// Looks at `paths` and the directories above them.
+fn look(
+    root: &Rootfs,
+    paths: &[LayerPath],
+    options: &Options<'_>,
+) -> Result<BTreeMap<LayerPath, Option<Seen>>, Error> {
+    let mut found = BTreeMap::new();
+    for path in paths {
+        let mut next = Some(root.resolve_parent(path.as_bytes())?);
+        // What was looked at before, was so with all above it.
+        while let Some(path) = next.filter(|path| !path.is_root() && !found.contains_key(path)) {
+            next = path.parent();
+            if !is_ignored(&path, options) {
+                let stat = root.stat(&path)?;
+                let seen = stat.map(|stat| see(root, &path, stat)).transpose()?;
+                found.insert(path, seen);
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn see(root: &Rootfs, path: &LayerPath, stat: Stat) -> Result<Seen, Error> {
+    let hash = match stat.kind {
+        FileType::File => root.content_hash(stat.inode, stat.ctime),
+        FileType::Symlink => Some(ContentHash::of(&root.read_link(path)?)),
+        _ => None,
+    };
+    let hash = match (hash, stat.kind) {
+        (None, FileType::File) => {
+            let mut file = root.open_file(path)?;
+            let read = Hasher::read(&mut file);
+            Some(read.map_err(|source| Error::Read {
+                path: path.clone(),
+                source,
+            })?)
+        }
+        (hash, _) => hash,
+    };
+    Ok(Seen {
+        stat,
+        hash: hash.map_or([0; 16], |hash| hash.0),
+        xattrs: super::tree::hash_xattrs(&root.xattrs(path)?),
+    })
+}
+
+fn is_ignored(path: &LayerPath, options: &Options<'_>) -> bool {
+    let mut above = path.ancestors();
+    above.push(path.clone());
+    above.iter().any(|path| (options.ignore)(path.as_bytes()))
+}
+
+/// Compares paths component by component.
+fn order(a: &[u8], b: &[u8]) -> Ordering {
+    let key = |b: &u8| if *b == b'/' { 0 } else { *b };
+    a.iter().map(key).cmp(b.iter().map(key))
+}

@@ -1,0 +1,337 @@
+//! Scripts run in a root, and what a snapshot says about them.
+
+use std::io::{self, Read};
+
+use super::{Change, Options, Tree, changes, clock, touched, tree, write};
+use crate::layer::{Entry, Kind, LayerPath, Limits, Reader, Time, Writer};
+use crate::rootfs::Rootfs;
+use crate::rootfs::testing::{self, Scratch};
+
+const ALL: Options<'static> = Options {
+    ignore: &|_| false,
+    full: false,
+};
+
+fn lines(changes: &[Change]) -> String {
+    let lines: Vec<String> = changes.iter().map(Change::to_string).collect();
+    lines.join(", ")
+}
+
+/// A root with something of everything, and its baseline.
+fn base() -> (Scratch, Tree) {
+    let t = Scratch::new();
+    t.apply(
+        "d etc\nf etc/passwd root\nd bin\nf bin/sh sh\nh bin/ash bin/sh\nd var\nd var/lib\nf var/lib/db 1234\n\
+         d var/log\nf var/log/a 1\nf var/log/b 2\nl lib usr/lib\nd empty",
+    )
+    .unwrap();
+    let tree = tree::scan(&t.root, &ALL).unwrap();
+    clock::pass(&tree);
+    (t, tree)
+}
+
+/// Writes what changed as a layer.
+fn layer(root: &Rootfs, changes: &[Change], clamp: Option<i64>) -> Vec<u8> {
+    let mut writer = Writer::new(Vec::new());
+    write(changes, root, &mut writer, clamp).unwrap();
+    writer.finish().unwrap()
+}
+
+fn entries(layer: &[u8]) -> Vec<Entry> {
+    let mut reader = Reader::new(layer, Limits::default());
+    std::iter::from_fn(|| reader.next().unwrap()).collect()
+}
+
+fn names(layer: &[u8]) -> String {
+    let name = |entry: &Entry| match &entry.kind {
+        Kind::HardLink { target } => format!("{}={target}", entry.path),
+        _ => entry.path.to_string(),
+    };
+    let names: Vec<String> = entries(layer).iter().map(name).collect();
+    names.join(" ")
+}
+
+#[test]
+fn what_is_a_change() {
+    #[rustfmt::skip] // a table keeps its columns
+    let cases = [
+        // script                                                       changes
+        ("true",                                                        ""),
+        ("cat etc/passwd >/dev/null; ls -lR . >/dev/null",              ""),
+        ("echo new >etc/new",                                           "+ /etc/new"),
+        ("touch etc/tmp; rm etc/tmp; mkdir x; rmdir x",                 ""),
+        ("rm -r var",                                                   "- /var"),
+        ("rm -r var/log; rm bin/sh",                                    "- /bin/sh, - /var/log"),
+        ("rm var/log/a",                                                "- /var/log/a"),
+        ("rm -r var/lib; echo f >var/lib",                              "+ /var/lib"),
+        ("rm etc/passwd; mkdir etc/passwd; echo 1 >etc/passwd/x",       "+ /etc/passwd, + /etc/passwd/x"),
+        ("rm lib; ln -s usr/lib64 lib",                                 "+ /lib"),
+        ("mv var/log var/logs",                                         "- /var/log, + /var/logs, + /var/logs/a, + /var/logs/b"),
+        ("chmod 600 etc/passwd",                                        "+ /etc/passwd"),
+        ("chmod 640 etc/passwd; chmod 750 etc",                         ""),
+        ("chmod 700 etc",                                               "+ /etc"),
+        ("touch -d @1234567890 etc/passwd",                             "+ /etc/passwd"),
+        ("touch -d @1234567890 etc",                                    ""),
+        ("touch -r etc/passwd x; printf wxyz >etc/passwd; touch -r x etc/passwd; rm x", "+ /etc/passwd"),
+        ("touch -r etc/passwd x; printf root >etc/passwd; touch -r x etc/passwd; rm x", ""),
+        ("cp -p etc/passwd x; mv x etc/passwd",                         ""),
+        ("ln etc/passwd etc/shadow",                                    "+ /etc/passwd, + /etc/shadow"),
+        ("ln etc/passwd x; rm x",                                       ""),
+        ("ln bin/sh bin/bash",                                          "+ /bin/ash, + /bin/bash, + /bin/sh"),
+        ("echo more >>bin/sh",                                          "+ /bin/ash, + /bin/sh"),
+        ("rm bin/ash",                                                  "- /bin/ash"),
+        ("mkfifo etc/pipe",                                             "+ /etc/pipe"),
+        ("mkdir -p a-b a/b; echo 1 >a.b",                               "+ /a, + /a/b, + /a-b, + /a.b"),
+        ("rm -r empty; mkdir -m 750 empty",                             ""),
+        ("rm -r var; mkdir -m 750 var var/lib; echo 1 >var/lib/x",      "- /var/lib/db, + /var/lib/x, - /var/log"),
+    ];
+    for (script, want) in cases {
+        let (t, mut tree) = base();
+        t.run(script);
+        let found = changes(&mut tree, &t.root, &ALL).unwrap();
+        assert_eq!(lines(&found), want, "{script}");
+        let again = changes(&mut tree, &t.root, &ALL).unwrap();
+        assert_eq!(lines(&again), "", "again after {script}");
+        assert_same(&tree, &t.root, script);
+    }
+}
+
+/// The baseline as it was carried along is what a fresh look gives.
+fn assert_same(tree: &Tree, root: &Rootfs, what: &str) {
+    let fresh = tree::scan(root, &ALL).unwrap();
+    let describe = |tree: &Tree| {
+        let mut text = String::new();
+        for node in &tree.nodes {
+            let name = String::from_utf8_lossy(tree.name(node)).into_owned();
+            text += &format!(
+                "{} {name} {:?} {:o} {}:{} {} {:?} {} {}\n",
+                node.depth,
+                node.kind,
+                node.mode,
+                node.uid,
+                node.gid,
+                node.size,
+                node.mtime(),
+                node.ctime,
+                node.inode
+            );
+        }
+        text
+    };
+    assert_eq!(describe(tree), describe(&fresh), "{what}");
+}
+
+#[test]
+fn a_chown_to_the_same_owner_ships_nothing() {
+    if !testing::is_root() {
+        eprintln!("skipped: needs root");
+        return;
+    }
+    let (t, mut tree) = base();
+    t.run("chown -R 0:0 . ; chmod -R u+rwX .");
+    assert_eq!(lines(&changes(&mut tree, &t.root, &ALL).unwrap()), "");
+    t.run("chown -R 5:6 var/log");
+    let found = changes(&mut tree, &t.root, &ALL).unwrap();
+    assert_eq!(lines(&found), "+ /var/log, + /var/log/a, + /var/log/b");
+    t.run("chown -h 5:6 lib");
+    assert_eq!(lines(&changes(&mut tree, &t.root, &ALL).unwrap()), "+ /lib");
+}
+
+#[test]
+fn extended_attributes_are_changes() {
+    let (t, mut tree) = base();
+    let set = |value: &str| {
+        let mut dir = testing::dir("etc", 0o750);
+        if !value.is_empty() {
+            dir.xattrs.insert(b"user.note".to_vec(), value.into());
+        }
+        t.put(&dir, "");
+    };
+    for (value, want) in [
+        ("1", "+ /etc"),
+        ("1", ""),
+        ("2", "+ /etc"),
+        ("", "+ /etc"),
+        ("", ""),
+    ] {
+        set(value);
+        assert_eq!(
+            lines(&changes(&mut tree, &t.root, &ALL).unwrap()),
+            want,
+            "{value}"
+        );
+    }
+}
+
+#[test]
+fn ignored_paths_are_not_there() {
+    let (t, _) = base();
+    let options = Options {
+        ignore: &|path| path == b"var/log" || path == b"proc",
+        full: false,
+    };
+    let mut tree = tree::scan(&t.root, &options).unwrap();
+    clock::pass(&tree);
+    t.run("echo 1 >var/log/c; rm var/log/a; mkdir proc; echo 1 >proc/x; echo 2 >var/x");
+    assert_eq!(
+        lines(&changes(&mut tree, &t.root, &options).unwrap()),
+        "+ /var/x"
+    );
+    t.run("rm -r var/log");
+    assert_eq!(lines(&changes(&mut tree, &t.root, &options).unwrap()), "");
+}
+
+#[test]
+fn full_reads_everything() {
+    let (t, mut tree) = base();
+    t.run("touch -r etc/passwd x; printf wxyz >etc/passwd; touch -r x etc/passwd; rm x");
+    // As if something had set the ctime back.
+    let now = t
+        .root
+        .stat(&LayerPath::clean("etc/passwd"))
+        .unwrap()
+        .unwrap();
+    let node = tree
+        .nodes
+        .iter_mut()
+        .find(|node| node.inode == now.inode)
+        .unwrap();
+    node.ctime = now.ctime;
+    let full = Options { full: true, ..ALL };
+    assert_eq!(
+        lines(&changes(&mut tree.clone(), &t.root, &ALL).unwrap()),
+        ""
+    );
+    assert_eq!(
+        lines(&changes(&mut tree, &t.root, &full).unwrap()),
+        "+ /etc/passwd"
+    );
+}
+
+#[test]
+fn a_refreshed_baseline_knows_what_copy_did() {
+    let (t, mut tree) = base();
+    t.put(&testing::file("var/app/main", 0o755, 4), "main");
+    t.put(&testing::file("etc/passwd", 0o644, 3), "new");
+    t.put(&testing::file("var/log", 0o644, 1), "x");
+    t.put(&testing::symlink("aa", "bin"), "");
+    t.put(&testing::file("aa/zz", 0o644, 1), "z");
+    t.root.remove(&LayerPath::clean("empty")).unwrap();
+    let paths = [
+        "var/app/main",
+        "etc/passwd",
+        "var/log",
+        "aa",
+        "aa/zz",
+        "empty",
+    ]
+    .map(LayerPath::clean);
+    tree.refresh(&t.root, &paths, &ALL).unwrap();
+    assert_same(&tree, &t.root, "refresh");
+    assert_eq!(lines(&changes(&mut tree, &t.root, &ALL).unwrap()), "");
+    let found = touched(&t.root, &paths).unwrap();
+    assert_eq!(
+        lines(&found),
+        "+ /aa, + /bin/zz, - /empty, + /etc/passwd, + /var/app/main, + /var/log"
+    );
+}
+
+#[test]
+fn files_that_were_only_moved_are_no_candidates() {
+    let (t, mut tree) = base();
+    let path = LayerPath::clean("etc/passwd");
+    let before = t.root.stat(&path).unwrap().unwrap();
+    t.run("mv etc/passwd etc/x; mv etc/x etc/passwd");
+    let after = t.root.stat(&path).unwrap().unwrap();
+    let moved = super::Moved {
+        inode: before.inode,
+        ctime_before: before.ctime,
+        ctime_after: after.ctime,
+    };
+    tree.moved(&t.root, &[moved]);
+    let node = tree
+        .nodes
+        .iter()
+        .find(|node| node.inode == before.inode)
+        .unwrap();
+    assert_eq!(node.ctime, after.ctime);
+}
+
+#[test]
+fn what_a_layer_holds() {
+    let (t, mut tree) = base();
+    t.run("ln bin/sh bin/bash; rm -r var/log; echo 1 >var/lib/x; mkdir -p opt/a; touch -d @2000000000.9 opt/a/f");
+    let found = changes(&mut tree, &t.root, &ALL).unwrap();
+    let bytes = layer(&t.root, &found, None);
+    assert_eq!(
+        names(&bytes),
+        "/bin /bin/ash /bin/bash=/bin/ash /bin/sh=/bin/ash /opt /opt/a /opt/a/f /var /var/lib /var/lib/x /var/.wh.log"
+    );
+    let file = |bytes: &[u8]| {
+        entries(bytes)
+            .into_iter()
+            .find(|e| e.path == LayerPath::clean("opt/a/f"))
+    };
+    assert_eq!(
+        file(&bytes).unwrap().mtime,
+        Time::from_seconds(2_000_000_000)
+    );
+    let clamped = layer(&t.root, &found, Some(7));
+    assert!(
+        entries(&clamped)
+            .iter()
+            .all(|entry| entry.mtime.seconds <= 7)
+    );
+    assert_eq!(clamped, layer(&t.root, &found, Some(7)));
+}
+
+#[test]
+fn a_file_named_like_a_whiteout_is_an_error() {
+    let (t, mut tree) = base();
+    t.run("touch etc/.wh.passwd");
+    let found = changes(&mut tree, &t.root, &ALL).unwrap();
+    let mut writer = Writer::new(io::sink());
+    let error = write(&found, &t.root, &mut writer, None).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "`/etc/.wh.passwd` cannot be in a layer: names that start with `.wh.` mark deletions"
+    );
+}
+
+#[test]
+fn sockets_stay_out() {
+    let (t, mut tree) = base();
+    let socket = t.root.path().join("etc/socket");
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    assert_eq!(lines(&changes(&mut tree, &t.root, &ALL).unwrap()), "");
+    fs_err::remove_file(&socket).unwrap();
+    assert_eq!(lines(&changes(&mut tree, &t.root, &ALL).unwrap()), "");
+}
+
+#[test]
+fn a_tree_is_small() {
+    assert!(size_of::<tree::Node>() <= 80);
+}
+
+#[test]
+fn a_deep_tree_is_walked_and_removed() {
+    let t = Scratch::new();
+    let mut tree = tree::scan(&t.root, &ALL).unwrap();
+    // Too long for one path, and more levels than descriptors are held open.
+    t.run("i=0; while [ $i -lt 380 ]; do mkdir 1234567890 && cd -P 1234567890; i=$((i+1)); done; echo end >file");
+    let found = changes(&mut tree, &t.root, &ALL).unwrap();
+    assert_eq!(found.len(), 381);
+    let bytes = layer(&t.root, &found, None);
+    t.root.remove(&LayerPath::clean("1234567890")).unwrap();
+    assert_eq!(t.listing(), "");
+    let mut reader = Reader::new(&bytes[..], Limits::default());
+    t.root.apply(&mut reader).unwrap();
+    let mut content = String::new();
+    let path = found.last().unwrap().path();
+    t.root
+        .open_file(path)
+        .unwrap()
+        .read_to_string(&mut content)
+        .unwrap();
+    assert_eq!(content, "end\n");
+}
