@@ -22,31 +22,48 @@ pub struct Directory {
 }
 
 impl Directory {
-    /// Opens a directory; creates it and those above it where they are missing.
+    /// Opens a directory that is there.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let error = |action| {
-            move |source| Error::Io {
-                action,
-                path: path.to_owned(),
-                source,
-            }
-        };
-        if !path.is_dir() {
-            fs_err::create_dir_all(path).map_err(|e| error("create")(e))?;
-        }
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let handle = rustix::fs::open(path, flags, Mode::empty());
-        Ok(Self {
-            handle: handle.map_err(|e| error("open")(e.into()))?,
-            path: path.to_owned(),
-        })
+        match rustix::fs::open(path, flags, Mode::empty()) {
+            Ok(handle) => Ok(Self {
+                handle,
+                path: path.to_owned(),
+            }),
+            Err(e) => Err(Error::Io {
+                action: "open",
+                path: path.to_owned(),
+                source: e.into(),
+            }),
+        }
+    }
+
+    /// Opens a directory; creates it and those above it where they are missing.
+    pub fn create_all(path: &Path) -> Result<Self, Error> {
+        if !path.is_dir() {
+            // fs_err's text names the path once more, its source does not
+            std::fs::DirBuilder::new()
+                .recursive(true)
+                .create(path)
+                .map_err(|source| Error::Io {
+                    action: "create",
+                    path: path.to_owned(),
+                    source,
+                })?;
+        }
+        Self::open(path)
     }
 
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    pub fn error(&self, action: &'static str, name: &str, source: impl Into<io::Error>) -> Error {
+    pub fn error(
+        &self,
+        action: &'static str,
+        name: impl AsRef<Path>,
+        source: impl Into<io::Error>,
+    ) -> Error {
         Error::Io {
             action,
             path: self.path.join(name),
@@ -144,8 +161,8 @@ impl Aside {
     }
 
     /// Gives the file its name in the directory, in place of what has it now.
-    pub fn commit(mut self, name: &str) -> Result<(), Error> {
-        let handle = &self.directory.handle;
+    pub fn commit(mut self, name: impl AsRef<Path>) -> Result<(), Error> {
+        let (handle, name) = (&self.directory.handle, name.as_ref());
         rustix::fs::renameat(handle, &self.name, handle, name)
             .map_err(|e| self.directory.error("create", name, e))?;
         self.committed = true;

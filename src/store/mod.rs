@@ -81,11 +81,16 @@ impl BlobStore {
     /// # Errors
     /// [`Error::Io`] if there is no directory and none can be made. A directory that cannot be written to is no error.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let directory = Directory::open(path)?;
+        let directory = Directory::create_all(path)?;
         if directory.create("sha256").is_ok() {
             directory.sweep();
         }
         Ok(Self(Arc::new(directory)))
+    }
+
+    /// Opens a store that somebody else has made, and changes nothing in it.
+    pub fn open_existing(path: &Path) -> Result<Self, Error> {
+        Ok(Self(Arc::new(Directory::open(path)?)))
     }
 
     /// Returns the path under which the store was opened.
@@ -127,7 +132,7 @@ impl BlobStore {
             return Ok(None);
         };
         let metadata = file.metadata();
-        let metadata = metadata.map_err(|e| self.0.error("look at", &name(digest), e))?;
+        let metadata = metadata.map_err(|e| self.0.error("look at", name(digest), e))?;
         Ok(Some(metadata.len()))
     }
 }
@@ -157,7 +162,7 @@ impl BlobWriter {
                 source,
             }
         })?;
-        aside.commit(&name(&digest))?;
+        aside.commit(name(&digest))?;
         Ok((digest, size))
     }
 
