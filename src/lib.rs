@@ -39,6 +39,7 @@ pub mod execute;
 pub mod image;
 pub mod interrupt;
 pub mod layer;
+pub mod layout;
 pub mod log;
 pub mod net;
 pub mod plan;
