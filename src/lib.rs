@@ -42,6 +42,7 @@ pub mod layer;
 pub mod layout;
 pub mod log;
 pub mod net;
+pub mod output;
 pub mod plan;
 pub mod rootfs;
 pub mod snapshot;
