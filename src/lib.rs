@@ -44,6 +44,7 @@ pub mod log;
 pub mod net;
 pub mod output;
 pub mod plan;
+pub mod registry;
 pub mod rootfs;
 pub mod snapshot;
 pub mod store;

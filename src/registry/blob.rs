@@ -1,0 +1,256 @@
+//! A blob as a blocking reader, fed from the runtime and verified on the way.
+
+use std::io::{self, Read};
+
+use bytes::{Buf, Bytes};
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_RANGE, RANGE};
+use reqwest::{Method, Response, StatusCode};
+use tokio::sync::mpsc;
+
+use crate::image::{Descriptor, Digester, ImageRef};
+
+use super::auth::Scope;
+use super::client::{Client, Request, Target};
+use super::error::RequestLine;
+use super::retry::Backoff;
+use super::{Error, transfer};
+
+/// The bytes of one blob, as an ordinary reader for a thread outside the runtime.
+///
+/// The end of the stream is reported only after size and digest were found right; until then nothing read is verified. A
+/// connection that breaks is resumed where it broke. Dropping the reader ends the transfer.
+pub struct Blob {
+    pieces: mpsc::Receiver<Result<Bytes, Error>>,
+    piece: Bytes,
+    state: State,
+}
+
+enum State {
+    Flowing,
+    /// Everything was read and verified.
+    Ended,
+    Failed,
+}
+
+/// Pieces that wait for the reader; a piece has 16 KiB or so.
+const PIECES: usize = 64;
+
+impl Client {
+    /// Starts to pull a blob of a repository; `image` is what [`RemoteImage::source`](super::RemoteImage) says, if it
+    /// came from an image. Nothing waits here: errors come from the reader.
+    pub fn blob(&self, image: &ImageRef, descriptor: &Descriptor) -> Blob {
+        let (sender, pieces) = mpsc::channel(PIECES);
+        let pump = Pump {
+            client: self.clone(),
+            image: image.clone(),
+            descriptor: descriptor.clone(),
+            sender,
+            received: 0,
+            digester: Digester::new(),
+        };
+        self.net().spawn(pump.run());
+        Blob {
+            pieces,
+            piece: Bytes::new(),
+            state: State::Flowing,
+        }
+    }
+}
+
+impl Read for Blob {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        while self.piece.is_empty() {
+            match self.state {
+                State::Flowing => {}
+                State::Ended => return Ok(0),
+                State::Failed => {
+                    return Err(io::Error::other("the blob could not be read to its end"));
+                }
+            }
+            match self.pieces.blocking_recv() {
+                // the pump says when all is well: one that just vanished must not look like an end
+                Some(Ok(piece)) if piece.is_empty() => self.state = State::Ended,
+                Some(Ok(piece)) => self.piece = piece,
+                Some(Err(error)) => {
+                    self.state = State::Failed;
+                    return Err(io::Error::other(error));
+                }
+                None => self.state = State::Failed,
+            }
+        }
+        let count = buffer.len().min(self.piece.len());
+        self.piece.copy_to_slice(&mut buffer[..count]);
+        Ok(count)
+    }
+}
+
+struct Pump {
+    client: Client,
+    image: ImageRef,
+    descriptor: Descriptor,
+    sender: mpsc::Sender<Result<Bytes, Error>>,
+    received: u64,
+    digester: Digester,
+}
+
+/// Why a transfer stopped before its end.
+enum Stop {
+    /// The reader is gone.
+    Abandoned,
+    Failed(Error),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl Pump {
+    async fn run(mut self) {
+        match self.transfer().await {
+            Ok(()) => drop(self.sender.send(Ok(Bytes::new())).await),
+            Err(Stop::Failed(error)) => drop(self.sender.send(Err(error)).await),
+            Err(Stop::Abandoned) => {}
+        }
+    }
+
+    /// Asks for the blob, and again for the rest of it, until all of it was passed on.
+    async fn transfer(&mut self) -> Result<(), Stop> {
+        let mut backoff = Backoff::new(self.client.0.options.retry);
+        loop {
+            let before = self.received;
+            match self.attempt().await {
+                Err(Stop::Failed(error))
+                    if error.status() == Some(StatusCode::RANGE_NOT_SATISFIABLE) =>
+                {
+                    return Err(self.wrong_size().into()); // there is no more than what came
+                }
+                Err(Stop::Failed(error)) if error.is_transient() => {
+                    if self.received > before {
+                        backoff.reset();
+                    }
+                    let Some(delay) = backoff.next(error.retry_after()) else {
+                        return Err(error.into());
+                    };
+                    tracing::warn!(
+                        digest = %self.descriptor.digest,
+                        received_bytes = self.received,
+                        "Retrying operation after {delay:.1?} due to {error}"
+                    );
+                    tokio::time::sleep(delay).await;
+                }
+                Err(stop) => return Err(stop),
+                Ok(()) => break,
+            }
+        }
+        let got = self.digester.clone().finish();
+        if got != self.descriptor.digest {
+            return Err(Stop::Failed(Error::WrongDigest {
+                what: "blob",
+                repository: self.image.name(),
+                expected: self.descriptor.digest.clone(),
+                got,
+            }));
+        }
+        Ok(())
+    }
+
+    async fn attempt(&mut self) -> Result<(), Stop> {
+        if self.received == self.descriptor.size && self.received > 0 {
+            return Ok(()); // it broke off behind the last byte
+        }
+        let (mut response, line) = self.request().await?;
+        let mut skip = self.skip(&response, &line)?;
+        while let Some(mut piece) = transfer::chunk(&mut response, &line).await? {
+            let skipped = skip.min(piece.len() as u64);
+            piece.advance(usize::try_from(skipped).expect("a part of the piece"));
+            skip -= skipped;
+            if piece.is_empty() {
+                continue; // an empty piece means the end to the reader
+            }
+            self.received += piece.len() as u64;
+            if self.received > self.descriptor.size {
+                return Err(self.wrong_size().into());
+            }
+            self.digester.update(&piece);
+            if self.sender.send(Ok(piece)).await.is_err() {
+                return Err(Stop::Abandoned);
+            }
+        }
+        if self.received < self.descriptor.size {
+            return Err(self.wrong_size().into());
+        }
+        Ok(())
+    }
+
+    async fn request(&self) -> Result<(Response, RequestLine), Error> {
+        let digest = &self.descriptor.digest;
+        let path = format!("/v2/{}/blobs/{digest}", self.image.repository);
+        match self.get(Target::Path(path)).await {
+            Err(error) if self.descriptor.media_type.is_foreign() && !error.is_transient() => {
+                for url in self
+                    .descriptor
+                    .urls
+                    .iter()
+                    .filter_map(|url| url.parse().ok())
+                {
+                    if let Ok(found) = self.get(Target::Url(url)).await {
+                        return Ok(found);
+                    }
+                }
+                Err(error)
+            }
+            result => result,
+        }
+    }
+
+    async fn get(&self, target: Target) -> Result<(Response, RequestLine), Error> {
+        let scope = Scope::pull(&self.image.repository);
+        let mut request = Request::new(&self.image.registry, scope, Method::GET, target)
+            .header(ACCEPT_ENCODING, "identity");
+        if self.received > 0 {
+            request = request.header(RANGE, &format!("bytes={}-", self.received));
+        }
+        let response = self.client.send_once(&request, None).await?;
+        let line = transfer::line(
+            &self.image.registry,
+            &self.image.repository,
+            &Method::GET,
+            response.url(),
+        );
+        Ok((response, line))
+    }
+
+    /// Returns how many bytes of an answer were received before, because the registry does not know ranges.
+    fn skip(&self, response: &Response, line: &RequestLine) -> Result<u64, Error> {
+        if response.status() != StatusCode::PARTIAL_CONTENT {
+            return Ok(self.received);
+        }
+        let range = response.headers().get(CONTENT_RANGE);
+        let start = range
+            .and_then(|value| value.to_str().ok())
+            .and_then(|text| text.trim().strip_prefix("bytes "))
+            .and_then(|text| text.split_once('-'))
+            .and_then(|(start, _)| start.parse::<u64>().ok());
+        match start {
+            Some(start) if start <= self.received => Ok(self.received - start),
+            _ => Err(Error::Protocol {
+                request: Box::new(line.clone()),
+                reason: format!("the answer does not begin at byte {}", self.received),
+            }),
+        }
+    }
+
+    fn wrong_size(&self) -> Error {
+        Error::WrongSize {
+            repository: self.image.name(),
+            digest: self.descriptor.digest.clone(),
+            expected: self.descriptor.size,
+            got: self.received,
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Where the Docker config file is.
+
+use std::path::PathBuf;
+
+use fs_err as fs;
+
+use super::config::ConfigFile;
+use super::{Environment, Error};
+
+/// Finds and reads the config file; there may be none.
+///
+/// Docker's own file comes first: in `$DOCKER_CONFIG` if that is set, else in `$HOME/.docker`. Then Podman's.
+pub(super) fn find(environment: &Environment) -> Result<Option<ConfigFile>, Error> {
+    for path in places(environment) {
+        match fs::read_to_string(&path) {
+            Ok(text) => {
+                let origin = format!("file:{}", path.display());
+                return ConfigFile::parse(&text, &origin).map(Some);
+            }
+            Err(error) if is_absent(&error) => {}
+            Err(source) => return Err(Error::Read { path, source }),
+        }
+    }
+    Ok(None)
+}
+
+fn is_absent(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{IsADirectory, NotADirectory, NotFound};
+    matches!(error.kind(), NotFound | NotADirectory | IsADirectory)
+}
+
+fn places(environment: &Environment) -> Vec<PathBuf> {
+    let path = |name: &str| environment.get(name).map(PathBuf::from);
+    let mut places = Vec::new();
+    places.extend(docker(environment));
+    places.extend(path("REGISTRY_AUTH_FILE"));
+    places.extend(path("XDG_RUNTIME_DIR").map(|dir| dir.join("containers/auth.json")));
+    let config = path("XDG_CONFIG_HOME").or_else(|| path("HOME").map(|home| home.join(".config")));
+    places.extend(config.map(|dir| dir.join("containers/auth.json")));
+    places
+}
+
+/// Returns the path of Docker's own config file, which `login` writes.
+pub(super) fn docker(environment: &Environment) -> Option<PathBuf> {
+    let path = |name: &str| environment.get(name).map(PathBuf::from);
+    let directory = path("DOCKER_CONFIG").or_else(|| path("HOME").map(|home| home.join(".docker")));
+    directory.map(|directory| directory.join("config.json"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_file_that_exists_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        for file in [
+            "docker/config.json",
+            "home/.docker/config.json",
+            "auth.json",
+            "run/containers/auth.json",
+            "bare/.config/containers/auth.json",
+        ] {
+            let path = root.join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "{}").unwrap();
+        }
+        fs::create_dir_all(root.join("k8s/config.json")).unwrap(); // a directory is no file
+        #[rustfmt::skip] // a table keeps its columns
+        let cases: &[(&[(&str, &str)], Option<&str>)] = &[
+            (&[],                                               None),
+            (&[("DOCKER_CONFIG", "docker"), ("HOME", "home")],  Some("docker/config.json")),
+            (&[("HOME", "home")],                               Some("home/.docker/config.json")),
+            (&[("DOCKER_CONFIG", "none"), ("HOME", "home")],    None),
+            (&[("HOME", "bare")],                               Some("bare/.config/containers/auth.json")),
+            (&[("DOCKER_CONFIG", "none"), ("REGISTRY_AUTH_FILE", "auth.json")], Some("auth.json")),
+            (&[("XDG_RUNTIME_DIR", "run")],                     Some("run/containers/auth.json")),
+            (&[("DOCKER_CONFIG", "k8s")],                       None),
+        ];
+        for (variables, want) in cases {
+            let absolute = |value: &str| root.join(value).display().to_string();
+            let variables = variables.iter();
+            let variables: Vec<_> = variables
+                .map(|(k, v)| ((*k).to_owned(), absolute(v)))
+                .collect();
+            let environment = Environment(variables.iter().cloned().collect());
+            let found = find(&environment).unwrap().map(|config| config.origin);
+            let want = want.map(|path| format!("file:{}", absolute(path)));
+            assert_eq!(found, want, "{variables:?}");
+        }
+    }
+}

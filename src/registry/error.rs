@@ -1,0 +1,364 @@
+//! What a registry refused or failed to do, with all that is needed to find out why.
+
+use std::error::Error as _;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::{Method, StatusCode};
+use serde::Deserialize;
+
+use crate::image::{self, Digest, Platform};
+
+use super::credentials;
+
+/// Why an image could not be pulled or pushed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("{0}")]
+    Status(Box<Answer>),
+    #[error("{request}: no answer")]
+    Transport {
+        request: Box<RequestLine>,
+        source: reqwest::Error,
+    },
+    #[error("{request}: nothing moved for {} seconds", .limit.as_secs())]
+    Stalled {
+        request: Box<RequestLine>,
+        limit: Duration,
+    },
+    #[error("{request}: the answer is longer than {limit} bytes")]
+    TooLong {
+        request: Box<RequestLine>,
+        limit: u64,
+    },
+    #[error("{request}: {reason}")]
+    Protocol {
+        request: Box<RequestLine>,
+        reason: String,
+    },
+    #[error("registry `{registry}` sends credentials to `{realm}`: {reason}")]
+    Realm {
+        registry: String,
+        realm: String,
+        reason: &'static str,
+    },
+    #[error("{what} of `{reference}` is not valid")]
+    Document {
+        reference: String,
+        what: &'static str,
+        source: serde_json::Error,
+    },
+    #[error("`{reference}` has the media type `{media_type}`, which is not an image")]
+    NotAnImage {
+        reference: String,
+        media_type: String,
+    },
+    #[error("no child with platform {wanted} in index `{reference}`")]
+    NoPlatform {
+        reference: String,
+        wanted: Platform,
+        available: Vec<String>,
+    },
+    #[error("{what} in `{repository}` has the digest `{got}` instead of `{expected}`")]
+    WrongDigest {
+        what: &'static str,
+        repository: String,
+        expected: Digest,
+        got: Digest,
+    },
+    #[error("blob `{digest}` in `{repository}` has {got} bytes instead of {expected}")]
+    WrongSize {
+        repository: String,
+        digest: Digest,
+        expected: u64,
+        got: u64,
+    },
+    #[error("cannot read blob `{digest}` for its upload")]
+    Source { digest: Digest, source: io::Error },
+    #[error("image not found on any configured mapped registries for {reference}")]
+    NotMapped {
+        reference: String,
+        source: Option<Box<Error>>,
+    },
+    #[error("checking push permission for \"{reference}\"")]
+    Permission {
+        reference: String,
+        source: Box<Error>,
+    },
+    #[error("invalid registry map `{text}`: {reason}")]
+    Map { text: String, reason: &'static str },
+    #[error("failed to load certificate `{}`", .path.display())]
+    Certificate { path: PathBuf, source: io::Error },
+    #[error("certificates for registry `{registry}`")]
+    Tls {
+        registry: String,
+        source: crate::net::Error,
+    },
+    #[error(transparent)]
+    Reference(#[from] image::Error),
+    #[error("credentials for registry `{registry}`")]
+    Credentials {
+        registry: String,
+        source: Arc<credentials::Error>,
+    },
+}
+
+/// Who was asked for what; the URL is redacted.
+#[derive(Debug, Clone)]
+pub struct RequestLine {
+    pub registry: String,
+    pub repository: String,
+    pub method: Method,
+    pub url: String,
+}
+
+impl fmt::Display for RequestLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "registry `{}`", self.registry)?;
+        if !self.repository.is_empty() {
+            write!(f, ", repository `{}`", self.repository)?;
+        }
+        write!(f, ": {} {}", self.method, self.url)
+    }
+}
+
+/// An answer with a status that is no success.
+#[derive(Debug)]
+pub struct Answer {
+    pub request: RequestLine,
+    pub status: StatusCode,
+    pub codes: Vec<Code>,
+    /// Where the credentials of the request came from.
+    pub credential: String,
+    pub retry_after: Option<Duration>,
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} answered {}", self.request, self.status)?;
+        for code in &self.codes {
+            write!(f, ": {code}")?;
+        }
+        write!(f, " (credentials: {})", self.credential)
+    }
+}
+
+/// One error of the distribution protocol's error document.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Code {
+    #[serde(default)]
+    pub code: String,
+    #[serde(default)]
+    pub message: String,
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.code.as_str(), self.message.as_str()) {
+            (code, "") => f.write_str(code),
+            ("", message) => f.write_str(message),
+            (code, message) => write!(f, "{code}: {message}"),
+        }
+    }
+}
+
+impl Code {
+    /// Reads an error document; any other text is shortened and becomes a message.
+    pub(super) fn parse(body: &[u8]) -> Vec<Self> {
+        #[derive(Deserialize)]
+        struct Errors {
+            errors: Vec<Code>,
+        }
+        /// What token servers send (RFC 6749, and Docker's own).
+        #[derive(Deserialize)]
+        struct TokenError {
+            #[serde(alias = "details", default)]
+            error: String,
+            #[serde(alias = "message", default)]
+            error_description: String,
+        }
+        if let Ok(document) = serde_json::from_slice::<Errors>(body) {
+            return document.errors;
+        }
+        if let Ok(error) = serde_json::from_slice::<TokenError>(body) {
+            return vec![Self {
+                code: error.error,
+                message: error.error_description,
+            }];
+        }
+        let text = String::from_utf8_lossy(body);
+        let line = text.trim().lines().next().unwrap_or_default();
+        let message: String = line.chars().filter(|c| !c.is_control()).take(200).collect();
+        match message.as_str() {
+            "" => Vec::new(),
+            html if html.starts_with('<') => Vec::new(),
+            _ => vec![Self {
+                code: String::new(),
+                message,
+            }],
+        }
+    }
+}
+
+impl Error {
+    /// Returns the HTTP status, if it was one that failed the request.
+    pub fn status(&self) -> Option<StatusCode> {
+        match self {
+            Self::Status(answer) => Some(answer.status),
+            _ => None,
+        }
+    }
+
+    /// Tells whether the same request may succeed a little later.
+    pub(super) fn is_transient(&self) -> bool {
+        match self {
+            Self::Status(answer) => {
+                matches!(
+                    answer.status.as_u16(),
+                    408 | 429 | 499 | 500 | 502 | 503 | 504 | 522
+                )
+            }
+            Self::Transport { source, .. } => {
+                let definite = source.is_builder() || source.is_redirect();
+                !definite && tls_error(source).is_none()
+            }
+            Self::Stalled { .. } => true,
+            Self::WrongSize { expected, got, .. } => got < expected, // it broke off without a word
+            _ => false,
+        }
+    }
+
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Status(answer) => answer.retry_after,
+            _ => None,
+        }
+    }
+
+    /// Tells whether the registry refused to move a tag that it declares immutable.
+    ///
+    /// There is no code for this, so the two phrases that `--push-ignore-immutable-tag-errors` documents are looked for.
+    pub fn is_immutable_tag(&self) -> bool {
+        let Self::Status(answer) = self else {
+            return false;
+        };
+        answer.codes.iter().any(|code| {
+            code.message
+                .contains("The repository has enabled tag immutability")
+                || code
+                    .message
+                    .contains("cannot be overwritten because the tag is immutable")
+        })
+    }
+
+    /// Returns what the user can do about it, if anything; printed after `help:`.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::Status(answer) => answer.help(),
+            Self::Transport { request, source } => transport_help(&request.registry, source),
+            Self::NoPlatform { available, .. } => Some(match available.as_slice() {
+                [] => "the index lists no platform".to_owned(),
+                all => format!(
+                    "it has {}; choose one with --custom-platform",
+                    all.join(", ")
+                ),
+            }),
+            Self::Permission { source, .. } => source.help().or_else(|| {
+                Some("check the name of the destination and its credentials".to_owned())
+            }),
+            Self::NotMapped { source, .. } => source.as_ref().and_then(|source| source.help()),
+            Self::Credentials { source, .. } => source.help(),
+            Self::Tls { source, .. } => source.help(),
+            Self::Realm { .. } => Some(
+                "a token server must be reachable over https and have a public address or name"
+                    .to_owned(),
+            ),
+            _ => None,
+        }
+    }
+}
+
+impl Answer {
+    fn help(&self) -> Option<String> {
+        let registry = &self.request.registry;
+        match self.status.as_u16() {
+            401 | 403 if self.credential == credentials::ANONYMOUS => Some(format!(
+                "no credentials were found for `{registry}`; if the repository is private, log in (`executor login {registry}`) or mount a Docker config file"
+            )),
+            401 | 403 => Some(format!(
+                "check that the credentials from {} are valid for `{}`",
+                self.credential, self.request.repository
+            )),
+            404 => Some("check registry, repository and tag; some registries need a repository to be created first, or answer so without credentials".to_owned()),
+            413 => Some("the registry, or a proxy before it, limits the size of an upload".to_owned()),
+            429 => Some(match self.retry_after {
+                Some(wait) => format!(
+                    "the registry limits requests and asks to wait {} seconds; credentials or --registry-mirror may help",
+                    wait.as_secs()
+                ),
+                None => "the registry limits requests; credentials or --registry-mirror may help".to_owned(),
+            }),
+            _ => None,
+        }
+    }
+}
+
+fn transport_help(registry: &str, source: &reqwest::Error) -> Option<String> {
+    match tls_error(source)? {
+        rustls::Error::InvalidCertificate(_) => Some(format!(
+            "trust its authority with --registry-certificate {registry}=/path/ca.pem, or skip the check with --skip-tls-verify-registry {registry}"
+        )),
+        rustls::Error::InvalidMessage(_) => Some(format!(
+            "if it speaks plain HTTP, allow that with --insecure-registry {registry}"
+        )),
+        _ => None,
+    }
+}
+
+/// Returns the TLS error at the end of a chain of causes.
+fn tls_error(error: &reqwest::Error) -> Option<&rustls::Error> {
+    let mut cause = error.source();
+    while let Some(current) = cause {
+        if let Some(tls) = current.downcast_ref::<rustls::Error>() {
+            return Some(tls);
+        }
+        // an I/O error's `source` is that of the error inside it, which would be skipped
+        cause = match current
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref)
+        {
+            Some(inner) => Some(inner),
+            None => current.source(),
+        };
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn error_documents_become_codes() {
+        let code = |code: &str, message: &str| Code {
+            code: code.to_owned(),
+            message: message.to_owned(),
+        };
+        #[rustfmt::skip] // a table keeps its columns
+        let cases: &[(&str, Vec<Code>)] = &[
+            (r#"{"errors":[{"code":"DENIED","message":"no","detail":[1]}]}"#, vec![code("DENIED", "no")]),
+            (r#"{"errors":[{"code":"A"},{"code":"B"}]}"#,                     vec![code("A", ""), code("B", "")]),
+            (r#"{"details":"incorrect username or password"}"#,               vec![code("incorrect username or password", "")]),
+            (r#"{"error":"invalid_grant","error_description":"expired"}"#,    vec![code("invalid_grant", "expired")]),
+            ("upstream gone\nmore",                                           vec![code("", "upstream gone")]),
+            ("<html><body>Bad gateway",                                       vec![]),
+            ("",                                                              vec![]),
+        ];
+        for (body, want) in cases {
+            assert_eq!(Code::parse(body.as_bytes()), *want, "{body}");
+        }
+    }
+}

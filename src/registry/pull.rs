@@ -1,0 +1,350 @@
+//! Images from registries: manifest, choice of platform, config.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use reqwest::Method;
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::OnceCell;
+
+use crate::image::media_type::{DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST};
+use crate::image::{
+    Descriptor, Digest, ImageConfig, ImageRef, Index, Layer, Manifest, MediaType, Platform,
+};
+
+use super::Error;
+use super::auth::Scope;
+use super::client::{Client, Request, Target};
+use super::retry::Retry;
+
+/// An image in a registry: everything about it but its layers' bytes.
+#[derive(Debug, Clone)]
+pub struct RemoteImage {
+    /// The name it was asked for by.
+    pub reference: ImageRef,
+    /// Where it was found, by digest: the same, or a mirror's. Its blobs are there.
+    pub source: ImageRef,
+    /// Type, digest and size of the manifest.
+    pub descriptor: Descriptor,
+    /// Digest of what the tag points to: the index, if it is one.
+    pub top: Digest,
+    pub manifest: Manifest,
+    /// The manifest exactly as the registry sent it.
+    pub manifest_bytes: Bytes,
+    pub config: ImageConfig,
+    pub config_bytes: Bytes,
+}
+
+impl RemoteImage {
+    /// Returns the layers, lowest first.
+    pub fn layers(&self) -> Vec<Layer> {
+        let descriptors = self.manifest.layers.iter().cloned();
+        let diff_ids = self.config.rootfs.diff_ids.iter().cloned();
+        descriptors
+            .zip(diff_ids)
+            .map(|(descriptor, diff_id)| Layer {
+                descriptor,
+                diff_id,
+            })
+            .collect()
+    }
+}
+
+/// Images by name and platform, so that a name is looked up once in a build.
+#[derive(Default)]
+pub(super) struct Images(Mutex<HashMap<(ImageRef, Platform), Arc<OnceCell<Arc<RemoteImage>>>>>);
+
+/// One document from a registry, with what it is.
+#[derive(Debug, Clone)]
+struct Document {
+    media_type: MediaType,
+    digest: Digest,
+    bytes: Bytes,
+}
+
+const MANIFEST_LIMIT: u64 = 8 << 20;
+const CONFIG_LIMIT: u64 = 32 << 20;
+/// An index may hold an index; deeper than this nobody goes.
+const DEPTH: usize = 3;
+/// Tries for a mirror that another place follows.
+const MIRROR_ATTEMPTS: u32 = 3;
+
+impl Client {
+    /// Looks up an image and its config, from the first mirror that has it, else from its registry.
+    ///
+    /// The same name and platform are looked up once in this client's life.
+    ///
+    /// # Errors
+    /// [`Error::NoPlatform`] if an index has no image for the platform; [`Error::NotMapped`] if only mirrors may be asked.
+    pub async fn image(
+        &self,
+        reference: &ImageRef,
+        platform: &Platform,
+    ) -> Result<Arc<RemoteImage>, Error> {
+        let key = (reference.clone(), platform.clone());
+        let cell = {
+            let mut images = self
+                .0
+                .images
+                .0
+                .lock()
+                .expect("nothing panics while it is held");
+            Arc::clone(images.entry(key).or_default())
+        };
+        if cell.initialized() {
+            tracing::info!("Returning cached image manifest");
+        }
+        let image = cell
+            .get_or_try_init(|| self.find(reference, platform))
+            .await?;
+        Ok(Arc::clone(image))
+    }
+
+    /// Returns the digest a reference points to, without pulling it, or `None` if there is no such image.
+    ///
+    /// Mirrors are not asked.
+    pub async fn manifest_digest(&self, reference: &ImageRef) -> Result<Option<Digest>, Error> {
+        let request = manifest_request(reference, Method::HEAD, Scope::pull(&reference.repository));
+        let response = match self.send(&request).await {
+            Err(error) if error.status().is_some_and(|s| s.as_u16() == 404) => return Ok(None),
+            result => result?,
+        };
+        Ok(content_digest(response.headers()))
+    }
+
+    async fn find(
+        &self,
+        reference: &ImageRef,
+        platform: &Platform,
+    ) -> Result<Arc<RemoteImage>, Error> {
+        tracing::info!("Retrieving image manifest {reference}");
+        let retry = self.0.options.retry;
+        let mut candidates = self
+            .0
+            .options
+            .endpoints
+            .candidates(reference)
+            .into_iter()
+            .peekable();
+        let mut failed = None;
+        while let Some(candidate) = candidates.next() {
+            let host = &candidate.image.registry;
+            let from = if candidate.mapped {
+                "mapped registry"
+            } else {
+                "registry"
+            };
+            tracing::info!("Retrieving image {reference} from {from} {host}");
+            let last = candidates.peek().is_none();
+            let retry = if last {
+                retry
+            } else {
+                retry.at_most(MIRROR_ATTEMPTS)
+            };
+            match self
+                .find_at(reference, &candidate.image, platform, retry)
+                .await
+            {
+                Ok(image) => return Ok(Arc::new(image)),
+                Err(error) if candidate.mapped => {
+                    tracing::warn!(
+                        "Failed to retrieve image {reference} from {from} {host}: {}. Will try with the next registry, or fallback to the original registry.",
+                        chain(&error)
+                    );
+                    failed = Some(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(Error::NotMapped {
+            reference: reference.to_string(),
+            source: failed.map(Box::new),
+        })
+    }
+
+    async fn find_at(
+        &self,
+        reference: &ImageRef,
+        source: &ImageRef,
+        platform: &Platform,
+        retry: Retry,
+    ) -> Result<RemoteImage, Error> {
+        let mut document = self.manifest(source, retry).await?;
+        let top = document.digest.clone();
+        for _ in 0..DEPTH {
+            if !document.media_type.is_index() {
+                break;
+            }
+            let child = choose(&parse(&document.bytes, source, "index")?, source, platform)?;
+            document = self.manifest(&source.with_digest(child), retry).await?;
+        }
+        if !document.media_type.is_manifest() {
+            return Err(Error::NotAnImage {
+                reference: source.to_string(),
+                media_type: document.media_type.0,
+            });
+        }
+        let source = source.with_digest(document.digest.clone());
+        let manifest: Manifest = parse(&document.bytes, &source, "manifest")?;
+        let config_bytes = self.document_blob(&source, &manifest.config, retry).await?;
+        let config: ImageConfig = parse(&config_bytes, &source, "config")?;
+        if config.rootfs.diff_ids.len() != manifest.layers.len() {
+            tracing::warn!(
+                image = %source,
+                layers = manifest.layers.len(),
+                diff_ids = config.rootfs.diff_ids.len(),
+                "manifest and config disagree on the number of layers"
+            );
+        }
+        let size = document.bytes.len() as u64;
+        Ok(RemoteImage {
+            reference: reference.clone(),
+            descriptor: Descriptor::new(document.media_type, document.digest, size),
+            source,
+            top,
+            manifest,
+            manifest_bytes: document.bytes,
+            config,
+            config_bytes,
+        })
+    }
+
+    /// Pulls a manifest or an index and verifies its digest, where the reference has one.
+    async fn manifest(&self, reference: &ImageRef, retry: Retry) -> Result<Document, Error> {
+        let request = manifest_request(reference, Method::GET, Scope::pull(&reference.repository));
+        let (headers, bytes) = self.fetch(&request, retry, MANIFEST_LIMIT).await?;
+        let digest = Digest::of(&bytes);
+        if let Some(expected) = &reference.digest
+            && *expected != digest
+        {
+            return Err(Error::WrongDigest {
+                what: "manifest",
+                repository: reference.name(),
+                expected: expected.clone(),
+                got: digest,
+            });
+        }
+        let media_type = media_type(&headers, &bytes, reference)?;
+        Ok(Document {
+            media_type,
+            digest,
+            bytes,
+        })
+    }
+
+    /// Pulls a blob that is small enough for memory, and verifies it.
+    pub(super) async fn document_blob(
+        &self,
+        source: &ImageRef,
+        descriptor: &Descriptor,
+        retry: Retry,
+    ) -> Result<Bytes, Error> {
+        let path = format!("/v2/{}/blobs/{}", source.repository, descriptor.digest);
+        let scope = Scope::pull(&source.repository);
+        let request = Request::new(&source.registry, scope, Method::GET, Target::Path(path));
+        let (_, bytes) = self.fetch(&request, retry, CONFIG_LIMIT).await?;
+        let got = Digest::of(&bytes);
+        if got != descriptor.digest {
+            return Err(Error::WrongDigest {
+                what: "config",
+                repository: source.name(),
+                expected: descriptor.digest.clone(),
+                got,
+            });
+        }
+        Ok(bytes)
+    }
+}
+
+pub(super) fn manifest_request(reference: &ImageRef, method: Method, scope: Scope) -> Request<'_> {
+    let path = format!(
+        "/v2/{}/manifests/{}",
+        reference.repository,
+        reference.manifest_reference()
+    );
+    let accept = [OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST].join(", ");
+    Request::new(&reference.registry, scope, method, Target::Path(path)).header(ACCEPT, &accept)
+}
+
+pub(super) fn content_digest(headers: &HeaderMap) -> Option<Digest> {
+    let value = headers.get("docker-content-digest")?;
+    value.to_str().ok()?.parse().ok()
+}
+
+/// Returns what a document is: by its own word, else by the registry's, else by its form.
+fn media_type(headers: &HeaderMap, bytes: &[u8], reference: &ImageRef) -> Result<MediaType, Error> {
+    #[derive(Deserialize)]
+    struct Form {
+        #[serde(rename = "mediaType", default)]
+        media_type: Option<MediaType>,
+        #[serde(default)]
+        manifests: Option<serde::de::IgnoredAny>,
+        #[serde(default)]
+        layers: Option<serde::de::IgnoredAny>,
+    }
+    let form: Form = parse(bytes, reference, "manifest")?;
+    let header = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|text| text.split(';').next())
+        .map(|text| MediaType::from(text.trim()))
+        .filter(|header| header.is_index() || header.is_manifest());
+    Ok(match (form.media_type, header) {
+        (Some(own), _) => own,
+        (None, Some(header)) => header,
+        _ if form.manifests.is_some() => MediaType::from(OCI_INDEX),
+        _ if form.layers.is_some() => MediaType::from(OCI_MANIFEST),
+        _ => MediaType::from("application/vnd.docker.distribution.manifest.v1+json"),
+    })
+}
+
+/// Returns the digest of the image for a platform.
+fn choose(index: &Index, reference: &ImageRef, wanted: &Platform) -> Result<Digest, Error> {
+    if let Some(child) = index.choose(wanted) {
+        return Ok(child.digest.clone());
+    }
+    // who has just one image need not say what it is for
+    if let [only] = index.manifests.as_slice()
+        && only.platform.is_none()
+    {
+        return Ok(only.digest.clone());
+    }
+    let platforms = index
+        .manifests
+        .iter()
+        .filter_map(|child| child.platform.as_ref());
+    let available = platforms
+        .filter(|platform| platform.os != "unknown") // attestations
+        .map(Platform::to_string);
+    Err(Error::NoPlatform {
+        reference: reference.to_string(),
+        wanted: wanted.clone(),
+        available: available.collect(),
+    })
+}
+
+fn parse<T: DeserializeOwned>(
+    bytes: &[u8],
+    reference: &ImageRef,
+    what: &'static str,
+) -> Result<T, Error> {
+    serde_json::from_slice(bytes).map_err(|source| Error::Document {
+        reference: reference.to_string(),
+        what,
+        source,
+    })
+}
+
+/// Returns an error with its causes on one line, for a warning.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(current) = cause {
+        text += &format!(": {current}");
+        cause = current.source();
+    }
+    text
+}

@@ -1,0 +1,135 @@
+//! How often and how long a failing request is tried again.
+
+use std::time::{Duration, Instant};
+
+/// Limits for one operation; both hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retry {
+    /// Number of tries, the first included.
+    pub attempts: u32,
+    /// Time after the first failure in which a new try may begin.
+    pub budget: Duration,
+    /// Wait before the second try; doubles with each further one.
+    pub first_delay: Duration,
+}
+
+const LONGEST_DELAY: Duration = Duration::from_secs(15);
+
+impl Retry {
+    /// What holds without any flag.
+    pub const DEFAULT: Self = Self {
+        attempts: 8,
+        budget: Duration::from_secs(180),
+        first_delay: Duration::from_millis(250),
+    };
+
+    /// Returns limits with `count` more tries, as `--push-retry` and `--image-download-retry` ask for.
+    pub fn with_extra(self, count: u32) -> Self {
+        Self {
+            attempts: self.attempts.saturating_add(count),
+            budget: self.budget + LONGEST_DELAY * count.min(1000),
+            ..self
+        }
+    }
+
+    /// Returns limits with fewer tries, for a candidate that is not the last one.
+    pub(super) fn at_most(self, attempts: u32) -> Self {
+        Self {
+            attempts: self.attempts.min(attempts),
+            ..self
+        }
+    }
+}
+
+/// Counts failures and says how long to wait, or that it is enough.
+#[derive(Debug)]
+pub(super) struct Backoff {
+    retry: Retry,
+    failures: u32,
+    since: Option<Instant>,
+}
+
+impl Backoff {
+    pub(super) fn new(retry: Retry) -> Self {
+        Self {
+            retry,
+            failures: 0,
+            since: None,
+        }
+    }
+
+    /// Forgets earlier failures, because there was progress since.
+    pub(super) fn reset(&mut self) {
+        *self = Self::new(self.retry);
+    }
+
+    /// Records a failure and returns the wait before the next try, or `None` if there shall be none.
+    ///
+    /// A server's own wish (`Retry-After`) is honoured if the time budget allows it.
+    pub(super) fn next(&mut self, wish: Option<Duration>) -> Option<Duration> {
+        let since = *self.since.get_or_insert_with(Instant::now);
+        self.failures += 1;
+        if self.failures >= self.retry.attempts {
+            return None;
+        }
+        let doubled = self.retry.first_delay * 2u32.saturating_pow(self.failures - 1).min(1 << 16);
+        let longest = doubled.min(LONGEST_DELAY);
+        let jittered = longest.mul_f64(0.5 + fastrand::f64() / 2.0);
+        let delay = wish.map_or(jittered, |wish| wish.max(jittered));
+        (since.elapsed() + delay <= self.retry.budget).then_some(delay)
+    }
+}
+
+/// Reads a `Retry-After` header: seconds, or a date.
+pub(super) fn retry_after(value: &str) -> Option<Duration> {
+    if let Ok(seconds) = value.trim().parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = httpdate::parse_http_date(value).ok()?;
+    Some(
+        date.duration_since(std::time::SystemTime::now())
+            .unwrap_or_default(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn retry(attempts: u32, budget: Duration) -> Retry {
+        Retry {
+            attempts,
+            budget,
+            first_delay: SECOND,
+        }
+    }
+
+    #[test]
+    fn waits_grow_and_end_with_the_attempts() {
+        let mut backoff = Backoff::new(retry(4, SECOND * 100));
+        let delays: Vec<_> = std::iter::from_fn(|| backoff.next(None)).collect();
+        assert_eq!(delays.len(), 3);
+        for (delay, longest) in delays.into_iter().zip([SECOND, SECOND * 2, SECOND * 4]) {
+            assert!(delay >= longest / 2 && delay <= longest, "{delay:?}");
+        }
+    }
+
+    #[test]
+    fn a_wish_is_honoured_within_the_budget_only() {
+        let mut backoff = Backoff::new(retry(9, SECOND * 10));
+        assert_eq!(backoff.next(Some(SECOND * 5)), Some(SECOND * 5));
+        assert_eq!(backoff.next(Some(SECOND * 11)), None);
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        assert_eq!(retry_after("7"), Some(SECOND * 7));
+        assert_eq!(
+            retry_after("Thu, 01 Jan 1970 00:00:00 GMT"),
+            Some(Duration::ZERO)
+        );
+        assert_eq!(retry_after("soon"), None);
+    }
+}

@@ -1,0 +1,107 @@
+//! One HTTP exchange: waiting for an answer, judging it, and reading a body of limited size.
+
+use std::future::Future;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use reqwest::header::RETRY_AFTER;
+use reqwest::{Method, Response};
+use url::Url;
+
+use crate::net::redact::redacted;
+
+use super::error::{Answer, Code, Error, RequestLine};
+use super::retry::retry_after;
+
+/// Nothing received for this long means that the connection is dead.
+pub(super) const STALL_LIMIT: Duration = Duration::from_secs(120);
+const ERROR_LIMIT: u64 = 64 << 10;
+
+pub(super) fn line(registry: &str, repository: &str, method: &Method, url: &Url) -> RequestLine {
+    RequestLine {
+        registry: registry.to_owned(),
+        repository: repository.to_owned(),
+        method: method.clone(),
+        url: redacted(url),
+    }
+}
+
+/// Waits for the head of an answer.
+pub(super) async fn answer(
+    sending: impl Future<Output = reqwest::Result<Response>>,
+    line: &RequestLine,
+) -> Result<Response, Error> {
+    match tokio::time::timeout(STALL_LIMIT, sending).await {
+        Ok(result) => result.map_err(|source| transport(line, source)),
+        Err(_) => Err(stalled(line)),
+    }
+}
+
+/// Passes an answer of success on; makes an error with the registry's codes of any other.
+pub(super) async fn check(
+    response: Response,
+    line: &RequestLine,
+    credential: &str,
+) -> Result<Response, Error> {
+    let status = response.status();
+    if status.is_success() {
+        return Ok(response);
+    }
+    let header = response.headers().get(RETRY_AFTER);
+    let retry_after = header
+        .and_then(|value| value.to_str().ok())
+        .and_then(retry_after);
+    // the body only explains: an error document that breaks off must not hide the status
+    let body = read(response, line, ERROR_LIMIT).await.unwrap_or_default();
+    Err(Error::Status(Box::new(Answer {
+        request: line.clone(),
+        status,
+        codes: Code::parse(&body),
+        credential: credential.to_owned(),
+        retry_after,
+    })))
+}
+
+/// Reads a whole body.
+pub(super) async fn read(
+    mut response: Response,
+    line: &RequestLine,
+    limit: u64,
+) -> Result<Bytes, Error> {
+    let mut body = BytesMut::new();
+    while let Some(chunk) = chunk(&mut response, line).await? {
+        if (body.len() + chunk.len()) as u64 > limit {
+            return Err(Error::TooLong {
+                request: Box::new(line.clone()),
+                limit,
+            });
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
+}
+
+/// Reads the next piece of a body.
+pub(super) async fn chunk(
+    response: &mut Response,
+    line: &RequestLine,
+) -> Result<Option<Bytes>, Error> {
+    match tokio::time::timeout(STALL_LIMIT, response.chunk()).await {
+        Ok(result) => result.map_err(|source| transport(line, source)),
+        Err(_) => Err(stalled(line)),
+    }
+}
+
+pub(super) fn transport(line: &RequestLine, source: reqwest::Error) -> Error {
+    Error::Transport {
+        request: Box::new(line.clone()),
+        source: source.without_url(), // `line` holds it, redacted
+    }
+}
+
+fn stalled(line: &RequestLine) -> Error {
+    Error::Stalled {
+        request: Box::new(line.clone()),
+        limit: STALL_LIMIT,
+    }
+}
