@@ -4,16 +4,146 @@
 //! touches files its fully expanded inputs. What is left for `build` is to run the steps and to hash the layers.
 
 mod chmod;
+mod epoch;
+mod error;
+mod graph;
+mod history;
+mod metadata;
+mod mount;
+mod path;
+mod port;
+mod scope;
+mod signal;
+mod stage;
 mod step;
+mod transfer;
+
+use std::collections::BTreeMap;
+use std::fmt;
 
 pub use chmod::Chmod;
+pub use error::{Error, Problem};
+pub use mount::Error as MountError;
 pub use step::{
     Action, CopySource, CopyStep, RunMount, RunStep, Sharing, Source, Step, Unpack, WorkdirStep,
 };
 
-use crate::dockerfile::Span;
+use crate::dockerfile::check::Finding;
+use crate::dockerfile::{Dockerfile, Platforms, Span};
 use crate::image::{ImageConfig, ImageRef, Platform};
+use graph::{Graph, Origin};
+use scope::Scope;
+use stage::{Evaluation, Outcome};
 
+/// What decides about a plan besides the Dockerfile and the configs of the base images.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Stages to build by name, in any case; the first becomes the image. Without any, the last stage.
+    pub targets: Vec<String>,
+    pub build_args: BTreeMap<String, String>,
+    pub platforms: Platforms,
+    /// The target platform was asked for, so that it replaces what base images say of themselves (CFG-4).
+    pub platform_is_explicit: bool,
+    /// `SOURCE_DATE_EPOCH` of the environment; a build arg or a global `ARG` of that name wins.
+    pub source_date_epoch: Option<i64>,
+    /// When the build context was made, if it comes from a place that records it: the meaning of `SOURCE_DATE_EPOCH=context`.
+    pub context_time: Option<i64>,
+}
+
+/// Configs of base images.
+pub type Configs = BTreeMap<(ImageRef, Platform), ImageConfig>;
+
+/// Returns the base images of needed stages whose configs are not among `known`.
+///
+/// Triggers in a config may make further stages needed, so a caller adds what it fetched and asks again until nothing is missing.
+///
+/// # Errors
+/// Whatever is wrong with a reference, an unknown target, a cycle, or a trigger.
+pub fn required_images(
+    dockerfile: &Dockerfile,
+    options: &Options,
+    known: &Configs,
+) -> Result<Vec<(ImageRef, Platform)>, Error> {
+    let graph = Graph::new(dockerfile, options, known)?;
+    let mut missing = Vec::new();
+    for index in graph.needed()? {
+        if let Origin::Image(image, platform) = &graph.bases[index] {
+            let key = (image.clone(), platform.clone());
+            if !known.contains_key(&key) && !missing.contains(&key) {
+                missing.push(key);
+            }
+        }
+    }
+    Ok(missing)
+}
+
+/// Evaluates all instructions that the targets need.
+///
+/// # Errors
+/// The first problem in file order, with the lines of its instruction; [`Problem::NoConfig`] if [`required_images`] was not heeded.
+pub fn plan(dockerfile: &Dockerfile, options: &Options, configs: &Configs) -> Result<Plan, Error> {
+    let mut graph = Graph::new(dockerfile, options, configs)?;
+    let needed = graph.needed()?;
+    graph.positions = needed.iter().copied().zip(0..).collect();
+    let mut outcomes: Vec<Outcome> = Vec::new();
+    let mut stages = Vec::new();
+    let mut findings = dockerfile.findings.clone();
+    for index in needed {
+        let base = match &graph.bases[index] {
+            Origin::Scratch => Base::Scratch,
+            Origin::Image(image, platform) => Base::Image(image.clone(), platform.clone()),
+            Origin::Stage(base) => Base::Stage(graph.positions[base]),
+        };
+        let base_outcome = match base {
+            Base::Stage(position) => Some(&outcomes[position]),
+            Base::Scratch | Base::Image(..) => None,
+        };
+        let evaluation = Evaluation::begin(&graph, options, index, base_outcome)?;
+        let evaluated = evaluation.run(&graph.commands(index)?)?;
+        findings.extend(evaluated.findings);
+        let stage = graph.stage(index);
+        stages.push(PlannedStage {
+            index,
+            name: stage.name.clone(),
+            span: stage.from.span,
+            text: stage.from.text.clone(),
+            base,
+            steps: evaluated.steps,
+            config: evaluated.outcome.config.clone(),
+            consumers: Vec::new(),
+            needs_root: false,
+        });
+        outcomes.push(evaluated.outcome);
+    }
+    connect(&mut stages);
+    findings.sort_by_key(|finding| finding.span);
+    Ok(Plan {
+        target: graph.positions[&graph.targets[0]],
+        stages,
+        source_date_epoch: graph.source_date_epoch,
+        findings,
+        unused_build_args: graph.unused_build_args(options)?,
+    })
+}
+
+/// Fills in who consumes each stage, and whose files somebody looks at.
+fn connect(stages: &mut [PlannedStage]) {
+    for position in (0..stages.len()).rev() {
+        let stage = &mut stages[position];
+        stage.needs_root |= stage.steps.iter().any(|step| step.action != Action::Config);
+        let needs_root = stage.needs_root;
+        let mut uses: BTreeMap<usize, bool> = BTreeMap::new();
+        if let Base::Stage(base) = stage.base {
+            uses.insert(base, needs_root);
+        }
+        let read = stage.steps.iter().flat_map(Step::stages_read);
+        uses.extend(read.map(|producer| (producer, true)));
+        for (producer, needs_root) in uses {
+            stages[producer].consumers.insert(0, position);
+            stages[producer].needs_root |= needs_root;
+        }
+    }
+}
 /// What to build, in file order, without stages that no target needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
@@ -22,6 +152,8 @@ pub struct Plan {
     pub target: usize,
     /// Seconds since 1970 that new history entries and layers are clamped to.
     pub source_date_epoch: Option<i64>,
+    /// What the checks of the text and of the needed stages found, sorted by line.
+    pub findings: Vec<Finding>,
     /// Build args that no `ARG` declares and that have no meaning of their own, for a warning.
     pub unused_build_args: Vec<String>,
 }
@@ -54,3 +186,31 @@ pub enum Base {
     /// An earlier stage, by its position in [`Plan::stages`].
     Stage(usize),
 }
+
+impl fmt::Display for Plan {
+    /// Writes what is built, stage by stage; an empty line ends each.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for stage in &self.stages {
+            match &stage.base {
+                Base::Scratch => write!(f, "FROM scratch")?,
+                Base::Image(image, _) => write!(f, "FROM {image}")?,
+                Base::Stage(base) => match &self.stages[*base].name {
+                    Some(name) => write!(f, "FROM {name}")?,
+                    None => write!(f, "FROM stage-{}", self.stages[*base].index)?,
+                },
+            }
+            match &stage.name {
+                Some(name) => writeln!(f, " AS {name}")?,
+                None => writeln!(f)?,
+            }
+            for step in &stage.steps {
+                writeln!(f, "{}", step.text)?;
+            }
+            writeln!(f)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

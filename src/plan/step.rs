@@ -19,6 +19,27 @@ pub struct Step {
     pub action: Action,
 }
 
+impl Step {
+    /// Returns the stages whose files this step reads, by their position in the plan.
+    pub fn stages_read(&self) -> Vec<usize> {
+        let mounted = |mount: &RunMount| match mount {
+            RunMount::Bind { from, .. } => Some(from.clone()),
+            RunMount::Cache { from, .. } => from.clone(),
+            RunMount::Tmpfs { .. } | RunMount::Secret { .. } | RunMount::Ssh { .. } => None,
+        };
+        let sources = match &self.action {
+            Action::Copy(step) => vec![step.from.clone()],
+            Action::Run(step) => step.mounts.iter().filter_map(mounted).collect(),
+            Action::Config | Action::Workdir(_) => Vec::new(),
+        };
+        let stage = |source| match source {
+            Source::Stage(position) => Some(position),
+            Source::Context | Source::Image(..) | Source::Scratch => None,
+        };
+        sources.into_iter().filter_map(stage).collect()
+    }
+}
+
 /// What a step does to the stage's filesystem.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {

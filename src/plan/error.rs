@@ -1,0 +1,148 @@
+//! What can be wrong with a Dockerfile's meaning.
+
+use super::mount;
+use crate::dockerfile::quote::quoted;
+use crate::dockerfile::{self, Span, expand, suggest};
+use crate::image::{self, ImageRef, Platform};
+
+/// Why a Dockerfile cannot be planned, and where.
+#[derive(Debug)]
+pub struct Error {
+    /// All physical lines of the instruction, or of the stage's `FROM` for a trigger; absent when options are at fault.
+    pub span: Option<Span>,
+    pub problem: Problem,
+}
+
+/// What was wrong. The texts are those that users of Dockerfiles search for, so they differ from the house's form.
+#[derive(Debug, thiserror::Error)]
+pub enum Problem {
+    #[error("target stage {} could not be found{}", quoted(.name), did_you_mean(.suggestion.as_deref()))]
+    Target {
+        name: String,
+        suggestion: Option<String>,
+    },
+    #[error("base name ({0}) should not be blank")]
+    BlankBase(String),
+    #[error("failed to parse stage name {}: invalid reference format{}", quoted(.name), .detail)]
+    Reference { name: String, detail: String },
+    #[error("empty platform value from expression {0}")]
+    BlankPlatform(String),
+    #[error("failed to parse platform {text}")]
+    Platform { text: String, source: image::Error },
+    #[error("invalid stage index {0}")]
+    StageIndex(String),
+    #[error("circular dependency detected on stage: {0}")]
+    Cycle(String),
+    #[error("cannot copy from stage {}, it needs to be defined before current stage {}", quoted(.from), quoted(.stage))]
+    CopyFromLater { from: String, stage: String },
+    #[error("cannot mount from stage {} to {}, stage needs to be defined before current command", quoted(.from), quoted(.target))]
+    MountFromLater { from: String, target: String },
+    #[error(
+        "variable expansion is not supported for --from, define a new stage with FROM using ARG from global scope as a workaround"
+    )]
+    FromVariable,
+    #[error(transparent)]
+    Expand(#[from] expand::Error),
+    #[error(transparent)]
+    Mount(#[from] mount::Error),
+    #[error("invalid chmod parameter: '{0}'. it should be octal string and between 0 and 07777")]
+    OctalMode(String),
+    #[error("invalid chmod parameter: '{0}': invalid syntax")]
+    SymbolicMode(String),
+    #[error("invalid user index for --chown={0}")]
+    UserIndex(String),
+    #[error("source can't be a URL for COPY")]
+    CopyUrl,
+    #[error("source can't be a git ref for COPY")]
+    CopyGit,
+    #[error("checksum can't be specified for multiple sources")]
+    ChecksumOfSeveral,
+    #[error("checksum requires HTTP(S) or Git sources")]
+    ChecksumOfLocal,
+    #[error("invalid checksum digest format")]
+    ChecksumFormat,
+    #[error("unsupported digest algorithm")]
+    ChecksumAlgorithm,
+    #[error("{0}")]
+    Port(String),
+    #[error("invalid signal: {0}")]
+    Signal(String),
+    #[error("VOLUME specified can not be an empty string")]
+    EmptyVolume,
+    #[error("RUN requires arguments")]
+    EmptyRun,
+    #[error("ONBUILD {trigger}")]
+    Trigger {
+        trigger: String,
+        source: dockerfile::Error,
+    },
+    #[error("invalid SOURCE_DATE_EPOCH: {0}")]
+    SourceDateEpoch(String),
+    #[error("not supported yet: SOURCE_DATE_EPOCH of the stage {}", quoted(.0))]
+    SourceDateEpochOfStage(String),
+    #[error("the config of `{0}` for {1} is not known")]
+    NoConfig(ImageRef, Platform),
+}
+
+impl Problem {
+    pub(super) fn trigger(text: &str, source: dockerfile::Error) -> Self {
+        Self::Trigger {
+            trigger: text.to_owned(),
+            source,
+        }
+    }
+
+    pub(super) fn at(self, span: Span) -> Error {
+        Error {
+            span: Some(span),
+            problem: self,
+        }
+    }
+}
+
+impl std::fmt::Display for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.problem.fmt(f)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        std::error::Error::source(&self.problem)
+    }
+}
+
+impl Error {
+    /// Returns what the user can do about it, if anything; printed after `help:`.
+    pub fn help(&self) -> Option<String> {
+        let text = match &self.problem {
+            Problem::BlankBase(_) => {
+                "only an ARG that stands before the first FROM is visible in FROM; give it a default or pass --build-arg"
+            }
+            Problem::UserIndex(_) => {
+                "names are looked up in the stage's /etc/passwd, which a scratch stage and --link do not have; use numeric ids"
+            }
+            Problem::FromVariable => {
+                "write `FROM $IMAGE AS name` with a global ARG, then `--from=name`"
+            }
+            Problem::CopyFromLater { .. } | Problem::MountFromLater { .. } => {
+                "move the stage that is copied from further up"
+            }
+            Problem::CopyUrl | Problem::CopyGit => "use ADD",
+            Problem::Mount(error) => return error.help(),
+            Problem::Trigger { .. } => "the trigger comes from the ONBUILD of this stage's base",
+            _ => return None,
+        };
+        Some(text.to_owned())
+    }
+}
+
+/// Returns ` (did you mean X?)`, or nothing.
+pub(super) fn did_you_mean(suggestion: Option<&str>) -> String {
+    suggestion.map_or(String::new(), |s| format!(" (did you mean {s}?)"))
+}
+
+/// Like [`did_you_mean`] for the nearest of `candidates`.
+pub(super) fn hint(typed: &str, candidates: &[&str]) -> String {
+    did_you_mean(suggest(typed, candidates.iter().copied()))
+}

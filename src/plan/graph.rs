@@ -1,0 +1,370 @@
+//! The stages and how they refer to one another.
+//!
+//! # Spec
+//! Language spec 6, FROM-3 to FROM-12, CFROM-1 to CFROM-3, OB-4.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Configs, Error, Options, Problem, Scope, epoch, scope};
+use crate::dockerfile::{self, Dockerfile, Instruction, Located, Span, Stage, suggest};
+use crate::image::{ImageRef, Platform};
+
+/// Every stage of a Dockerfile with what it starts from; references, indexes and cycles are checked for all of them.
+pub(super) struct Graph<'a> {
+    pub dockerfile: &'a Dockerfile,
+    pub configs: &'a Configs,
+    /// Global and automatic args.
+    pub globals: Scope,
+    /// What each stage starts from.
+    pub bases: Vec<Origin>,
+    /// Stages by name; of several with one name the last.
+    names: BTreeMap<&'a str, usize>,
+    /// Place of each needed stage in the plan; empty until they are known.
+    pub positions: BTreeMap<usize, usize>,
+    /// The stages asked for, the one that becomes the image first.
+    pub targets: Vec<usize>,
+    target_platform: &'a Platform,
+    /// `--build-arg`s, with `SOURCE_DATE_EPOCH` as a number.
+    pub build_args: BTreeMap<String, String>,
+    /// The build's moment for new history and files.
+    pub source_date_epoch: Option<i64>,
+}
+
+/// Where files come from, stages counted as they stand in the Dockerfile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Origin {
+    Scratch,
+    Image(ImageRef, Platform),
+    Stage(usize),
+}
+
+/// An instruction of a stage, or a trigger of its base, which stands where the stage's `FROM` does.
+pub(super) type Command<'a> = Cow<'a, Located<Instruction>>;
+
+impl<'a> Graph<'a> {
+    pub fn new(
+        dockerfile: &'a Dockerfile,
+        options: &'a Options,
+        configs: &'a Configs,
+    ) -> Result<Self, Error> {
+        let names: BTreeMap<&str, usize> = dockerfile
+            .stages
+            .iter()
+            .filter_map(|stage| Some((stage.name.as_deref()?, stage.index)))
+            .collect();
+        let mut globals = globals(dockerfile, options)?;
+        let mut build_args = options.build_args.clone();
+        let source_date_epoch = epoch::resolve(&mut globals, &mut build_args, dockerfile, options)?;
+        let mut graph = Self {
+            dockerfile,
+            configs,
+            globals,
+            build_args,
+            source_date_epoch,
+            bases: Vec::new(),
+            names,
+            positions: BTreeMap::new(),
+            targets: Vec::new(),
+            target_platform: &options.platforms.target,
+        };
+        for stage in &dockerfile.stages {
+            let base = graph.base(stage).map_err(|p| p.at(stage.from.span))?;
+            graph.bases.push(base);
+        }
+        graph.check_cycles()?;
+        graph.targets = graph.find_targets(&options.targets)?;
+        Ok(graph)
+    }
+
+    pub fn stage(&self, index: usize) -> &'a Stage {
+        &self.dockerfile.stages[index]
+    }
+
+    /// Returns the name by which messages call a stage.
+    pub fn display_name(&self, index: usize) -> String {
+        let name = self.stage(index).name.clone();
+        name.unwrap_or_else(|| format!("stage-{index}"))
+    }
+
+    /// Returns what an image would be called, or the reason why that is no name.
+    pub fn image(&self, name: &str) -> Result<Origin, Problem> {
+        image(name, self.target_platform.clone())
+    }
+
+    /// Resolves `COPY --from`.
+    pub fn copy_origin(&self, from: &str) -> Result<Origin, Problem> {
+        if let Ok(number) = from.parse::<i64>() {
+            return match usize::try_from(number) {
+                Ok(index) if index < self.dockerfile.stages.len() => Ok(Origin::Stage(index)),
+                _ => Err(Problem::StageIndex(from.to_owned())),
+            };
+        }
+        self.mount_origin(from)
+    }
+
+    /// Resolves `from` of a mount, which knows no numbers (MNT-5).
+    pub fn mount_origin(&self, from: &str) -> Result<Origin, Problem> {
+        match self.names.get(from.to_lowercase().as_str()) {
+            Some(index) => Ok(Origin::Stage(*index)),
+            None if from == "scratch" => Ok(Origin::Scratch),
+            None => self.image(from),
+        }
+    }
+
+    /// Returns what a stage does: the triggers of its base, then its own instructions.
+    ///
+    /// Triggers of an image whose config is not known are left out.
+    pub fn commands(&self, index: usize) -> Result<Vec<Command<'a>>, Error> {
+        let stage = self.stage(index);
+        let mut commands = Vec::new();
+        for text in self.triggers(index) {
+            let trigger = dockerfile::parse_trigger(&text);
+            let value =
+                trigger.map_err(|source| Problem::trigger(&text, source).at(stage.from.span))?;
+            commands.push(Cow::Owned(Located {
+                span: stage.from.span,
+                text,
+                value,
+            }));
+        }
+        commands.extend(stage.instructions.iter().map(Cow::Borrowed));
+        Ok(commands)
+    }
+
+    /// Returns the triggers that run in a stage before its own instructions.
+    fn triggers(&self, index: usize) -> Vec<String> {
+        match &self.bases[index] {
+            Origin::Scratch => Vec::new(),
+            Origin::Image(image, platform) => {
+                let config = self.configs.get(&(image.clone(), platform.clone()));
+                config.map_or(Vec::new(), |config| config.config.on_build.clone())
+            }
+            Origin::Stage(base) => {
+                let instructions = self.stage(*base).instructions.iter();
+                let onbuild = |located: &Located<Instruction>| match &located.value {
+                    Instruction::Onbuild(trigger) => Some(trigger.clone()),
+                    _ => None,
+                };
+                instructions.filter_map(onbuild).collect()
+            }
+        }
+    }
+
+    /// Returns the stages that the targets need, in file order.
+    pub fn needed(&self) -> Result<BTreeSet<usize>, Error> {
+        let mut needed = BTreeSet::new();
+        let mut pending = self.targets.clone();
+        while let Some(index) = pending.pop() {
+            if !needed.insert(index) {
+                continue;
+            }
+            if let Origin::Stage(base) = self.bases[index] {
+                pending.push(base);
+            }
+            for command in self.commands(index)? {
+                pending.extend(self.stages_read(&command)?);
+            }
+        }
+        Ok(needed)
+    }
+
+    /// Returns the stages that an instruction reads files of.
+    fn stages_read(&self, located: &Located<Instruction>) -> Result<Vec<usize>, Error> {
+        let origins = match &located.value {
+            Instruction::Copy(copy) => match copy.from.as_deref() {
+                Some(from) if !from.is_empty() && !from.contains('$') => {
+                    vec![self.copy_origin(from)]
+                }
+                _ => Vec::new(),
+            },
+            Instruction::Run(run) => run
+                .mounts
+                .iter()
+                .flat_map(|mount| &mount.fields)
+                .filter(|(key, _)| key.eq_ignore_ascii_case("from"))
+                .filter_map(|(_, value)| value.as_deref().filter(|from| !from.is_empty()))
+                .map(|from| self.mount_origin(from))
+                .collect(),
+            _ => Vec::new(),
+        };
+        let mut stages = Vec::new();
+        for origin in origins {
+            match origin {
+                Ok(Origin::Stage(index)) => stages.push(index),
+                Err(problem @ Problem::StageIndex(_)) => return Err(problem.at(located.span)),
+                // A bad image name is an error of the instruction, and matters only if that is needed.
+                Ok(Origin::Scratch | Origin::Image(..)) | Err(_) => {}
+            }
+        }
+        Ok(stages)
+    }
+
+    /// Returns the build args that nothing declares and that have no meaning of their own.
+    pub fn unused_build_args(&self, options: &Options) -> Result<Vec<String>, Error> {
+        let mut declared = self.globals.declared.clone();
+        let mut declare = |located: &Located<Instruction>| {
+            if let Instruction::Arg(declarations) = &located.value {
+                declared.extend(declarations.iter().map(|arg| arg.name.clone()));
+            }
+        };
+        let stages = self.dockerfile.stages.iter();
+        stages
+            .flat_map(|stage| &stage.instructions)
+            .for_each(&mut declare);
+        for index in self.positions.keys() {
+            let commands = self.commands(*index)?;
+            commands.iter().for_each(|command| declare(command));
+        }
+        let names = options.build_args.keys();
+        let unused = names.filter(|name| !declared.contains(*name) && !scope::is_predefined(name));
+        Ok(unused.cloned().collect())
+    }
+
+    fn base(&self, stage: &Stage) -> Result<Origin, Problem> {
+        let from = &stage.from.value;
+        let escape = self.dockerfile.escape;
+        let name = self.globals.expand(&from.image, escape)?.text;
+        let platform = match from.platform.as_deref() {
+            None | Some("") => None,
+            Some(expression) => {
+                let text = self.globals.expand(expression, escape)?.text;
+                if text.is_empty() {
+                    return Err(Problem::BlankPlatform(expression.to_owned()));
+                }
+                let platform = text.parse();
+                Some(platform.map_err(|source| Problem::Platform { text, source })?)
+            }
+        };
+        if name.is_empty() {
+            return Err(Problem::BlankBase(from.image.clone()));
+        }
+        let earlier = self.dockerfile.stages[..stage.index].iter().rev();
+        let named = earlier.clone().find(|s| s.name.as_ref() == Some(&name));
+        match named {
+            Some(base) => Ok(Origin::Stage(base.index)),
+            None if name == "scratch" => Ok(Origin::Scratch),
+            None => image(
+                &name,
+                platform.unwrap_or_else(|| self.target_platform.clone()),
+            ),
+        }
+    }
+
+    fn find_targets(&self, targets: &[String]) -> Result<Vec<usize>, Error> {
+        let last = self.dockerfile.stages.len().checked_sub(1);
+        let find = |name: &String| {
+            let found = self.names.get(name.to_lowercase().as_str());
+            found.copied().ok_or_else(|| Error {
+                span: None,
+                problem: Problem::Target {
+                    suggestion: suggest(name, self.names.keys().copied()).map(str::to_owned),
+                    name: name.clone(),
+                },
+            })
+        };
+        match targets {
+            [] => Ok(last.into_iter().collect()),
+            targets => targets.iter().map(find).collect(),
+        }
+    }
+
+    /// Refuses stages that need themselves; triggers cannot add to this, as they may only refer backwards.
+    fn check_cycles(&self) -> Result<(), Error> {
+        let mut edges = Vec::new();
+        for stage in &self.dockerfile.stages {
+            let mut from_stage: Vec<(usize, Span)> = Vec::new();
+            if let Origin::Stage(base) = self.bases[stage.index] {
+                from_stage.push((base, stage.from.span));
+            }
+            for located in &stage.instructions {
+                let read = self.stages_read(located)?;
+                from_stage.extend(read.into_iter().map(|index| (index, located.span)));
+            }
+            edges.push(from_stage);
+        }
+        let mut done = vec![false; edges.len()];
+        for index in 0..edges.len() {
+            if let Some(span) = find_cycle(&edges, index, &mut Vec::new(), &mut done) {
+                return Err(Problem::Cycle(self.display_name(index)).at(span));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Searches depth first for an edge back to a stage on `path`; returns where it stands.
+fn find_cycle(
+    edges: &[Vec<(usize, Span)>],
+    stage: usize,
+    path: &mut Vec<usize>,
+    done: &mut [bool],
+) -> Option<Span> {
+    if done[stage] {
+        return None;
+    }
+    path.push(stage);
+    for (next, span) in &edges[stage] {
+        if path.contains(next) {
+            return Some(*span);
+        }
+        let found = find_cycle(edges, *next, path, done);
+        if found.is_some() {
+            return found;
+        }
+    }
+    path.pop();
+    done[stage] = true;
+    None
+}
+
+fn image(name: &str, platform: Platform) -> Result<Origin, Problem> {
+    let reference = name.parse::<ImageRef>();
+    let reference = reference.map_err(|_| Problem::Reference {
+        name: name.to_owned(),
+        detail: match name.to_lowercase().parse::<ImageRef>() {
+            Ok(lower) if name.to_lowercase() != name => upper_case_detail(name, &lower),
+            _ => String::new(),
+        },
+    })?;
+    Ok(Origin::Image(reference, platform))
+}
+
+/// Says that a name is only wrong in its case, with the repository as completed but as typed.
+fn upper_case_detail(name: &str, lower: &ImageRef) -> String {
+    let path = lower.repository.strip_prefix("library/");
+    let start = path.and_then(|path| name.to_lowercase().find(path));
+    let typed = match (path, start) {
+        (Some(path), Some(start)) => name.get(start..start + path.len()),
+        _ => None,
+    };
+    let repository = typed.map_or_else(|| name.to_owned(), |typed| format!("library/{typed}"));
+    format!(": repository name ({repository}) must be lowercase")
+}
+
+/// Evaluates the `ARG`s before the first `FROM`, on top of the automatic ones.
+fn globals(dockerfile: &Dockerfile, options: &Options) -> Result<Scope, Error> {
+    let last = dockerfile.stages.last();
+    let target_stage = options.targets.first().cloned();
+    let target_stage = target_stage.or_else(|| last.and_then(|stage| stage.name.clone()));
+    let target_stage = target_stage.unwrap_or_else(|| "default".to_owned());
+    let mut globals = scope::automatic(options, &target_stage);
+    for located in &dockerfile.global_args {
+        for declaration in &located.value {
+            globals.declare(&declaration.name);
+            let given = options.build_args.get(&declaration.name);
+            let value = match (given, &declaration.default) {
+                (Some(given), _) => Some(given.clone()),
+                (None, Some(default)) => {
+                    let expanded = globals.expand(default, dockerfile.escape);
+                    Some(expanded.map_err(|p| p.at(located.span))?.text)
+                }
+                (None, None) => None,
+            };
+            if let Some(value) = value {
+                globals.set(&declaration.name, value);
+            }
+        }
+    }
+    Ok(globals)
+}

@@ -1,0 +1,414 @@
+//! `RUN --mount`: its options checked and expanded, its defaults filled in.
+//!
+//! # Spec
+//! Language spec 3.4.
+
+use super::error::hint;
+use super::path::{base_name, clean, join};
+use super::{Problem, RunMount, Sharing, Source};
+use crate::dockerfile::instruction::Mount;
+use crate::dockerfile::quote::quoted;
+
+/// What the options of a mount mean depends on this.
+pub(super) trait Surroundings {
+    fn expand(&mut self, word: &str) -> Result<String, Problem>;
+    /// Finds the stage or image called `from`, which must be complete before this instruction.
+    fn source(&self, from: &str, target: &str) -> Result<Source, Problem>;
+    fn working_dir(&self) -> &str;
+    /// The prefix of all cache ids, or nothing.
+    fn cache_namespace(&self) -> &str;
+}
+
+/// Why a mount cannot be made as it is written.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    #[error("unsupported mount type {}{}", quoted(.0), hint(.0, &TYPES))]
+    Type(String),
+    #[error("unexpected key '{key}' in '{field}'{}", hint(.key, &KEYS))]
+    Key { key: String, field: String },
+    #[error("unexpected key '{key}' for mount type '{kind}'")]
+    KeyForType {
+        key: &'static str,
+        kind: &'static str,
+    },
+    #[error("invalid field '{0}' must be a key=value pair")]
+    Bare(String),
+    #[error("invalid value for {key}: {value}")]
+    Value { key: &'static str, value: String },
+    #[error("{key} not allowed for \"{kind}\" type mounts")]
+    NotAllowed {
+        key: &'static str,
+        kind: &'static str,
+    },
+    #[error("unsupported sharing value {}{}", quoted(.0), hint(.0, &SHARINGS))]
+    Sharing(String),
+    #[error("{kind} does not support {key}")]
+    Unsupported {
+        kind: &'static str,
+        key: &'static str,
+    },
+    #[error("invalid mount target {}", quoted(.0))]
+    Target(String),
+    #[error("invalid secret mount. one of source, target required")]
+    SecretWithoutId,
+    #[error("both source and id can't be set")]
+    SecretWithTwoIds,
+}
+
+impl Error {
+    /// Returns what the user can do about it, if anything.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::Target(_) => Some("name a `target`, or set a WORKDIR other than `/`".to_owned()),
+            Self::KeyForType { key, kind: "bind" } => Some(format!("write `type=` before `{key}`")),
+            _ => None,
+        }
+    }
+}
+
+const KEYS: [&str; 19] = [
+    "type",
+    "target",
+    "dst",
+    "destination",
+    "source",
+    "src",
+    "from",
+    "readonly",
+    "ro",
+    "readwrite",
+    "rw",
+    "id",
+    "sharing",
+    "size",
+    "mode",
+    "uid",
+    "gid",
+    "required",
+    "env",
+];
+const TYPES: [&str; 5] = ["bind", "cache", "tmpfs", "secret", "ssh"];
+const SHARINGS: [&str; 3] = ["shared", "private", "locked"];
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Bind,
+    Cache,
+    Tmpfs,
+    Secret,
+    Ssh,
+}
+
+impl Kind {
+    const ALL: [Self; 5] = [
+        Self::Bind,
+        Self::Cache,
+        Self::Tmpfs,
+        Self::Secret,
+        Self::Ssh,
+    ];
+
+    fn name(self) -> &'static str {
+        TYPES[self as usize]
+    }
+
+    fn parse(text: &str) -> Result<Self, Error> {
+        let lower = text.to_lowercase();
+        let known = Self::ALL.into_iter().find(|kind| kind.name() == lower);
+        known.ok_or_else(|| Error::Type(text.to_owned()))
+    }
+}
+
+/// The options of one mount before their defaults.
+struct Fields {
+    kind: Kind,
+    target: String,
+    source: String,
+    from: String,
+    id: String,
+    env: String,
+    readonly: Option<bool>,
+    sharing: Option<Sharing>,
+    size: Option<u64>,
+    mode: Option<u32>,
+    uid: Option<u32>,
+    gid: Option<u32>,
+    required: bool,
+}
+
+/// Returns the mounts of one `RUN` in order.
+pub(super) fn plan(
+    mounts: &[Mount],
+    around: &mut dyn Surroundings,
+) -> Result<Vec<RunMount>, Problem> {
+    let mut planned = Vec::new();
+    let mut ssh_mounts = 0;
+    for mount in mounts {
+        let fields = Fields::read(mount, around)?;
+        fields.check()?;
+        planned.push(fields.finish(around, &mut ssh_mounts)?);
+    }
+    Ok(planned)
+}
+
+impl Fields {
+    fn read(mount: &Mount, around: &mut dyn Surroundings) -> Result<Self, Problem> {
+        let mut fields = Self {
+            kind: Kind::Bind,
+            target: String::new(),
+            source: String::new(),
+            from: String::new(),
+            id: String::new(),
+            env: String::new(),
+            readonly: None,
+            sharing: None,
+            size: None,
+            mode: None,
+            uid: None,
+            gid: None,
+            required: false,
+        };
+        for (key, value) in &mount.fields {
+            let lower = key.to_lowercase();
+            match value {
+                None => fields.set_bare(key, &lower)?,
+                Some(value) if lower == "from" => fields.from.clone_from(value),
+                Some(value) => {
+                    let expanded = around.expand(value)?;
+                    fields.set(key, &lower, value, expanded)?;
+                }
+            }
+        }
+        Ok(fields)
+    }
+
+    fn set_bare(&mut self, key: &str, lower: &str) -> Result<(), Error> {
+        match lower {
+            "readonly" | "ro" => self.readonly = Some(true),
+            "readwrite" | "rw" => self.readonly = Some(false),
+            "required" => {
+                self.only_for("required", &[Kind::Secret, Kind::Ssh])?;
+                self.required = true;
+            }
+            _ => return Err(Error::Bare(key.to_owned())),
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, key: &str, lower: &str, typed: &str, value: String) -> Result<(), Error> {
+        match lower {
+            "type" => self.kind = Kind::parse(&value)?,
+            "target" | "dst" | "destination" => self.target = value,
+            "source" | "src" => self.source = value,
+            "readonly" | "ro" => self.readonly = Some(boolean("readonly", &value)?),
+            "readwrite" | "rw" => self.readonly = Some(!boolean("readwrite", &value)?),
+            "id" => self.id = value,
+            "env" => self.env = value,
+            "sharing" => self.sharing = Some(sharing(&value)?),
+            "size" => {
+                self.only_for("size", &[Kind::Tmpfs])?;
+                self.size = Some(size(&value)?);
+            }
+            "required" => {
+                self.only_for("required", &[Kind::Secret, Kind::Ssh])?;
+                self.required = boolean("required", &value)?;
+            }
+            "mode" => self.mode = Some(number("mode", &value, 8)?),
+            "uid" => self.uid = Some(number("uid", &value, 10)?),
+            "gid" => self.gid = Some(number("gid", &value, 10)?),
+            _ => {
+                return Err(Error::Key {
+                    key: key.to_owned(),
+                    field: format!("{key}={typed}"),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses a key that means nothing for the type named so far (MNT-3).
+    fn only_for(&self, key: &'static str, kinds: &[Kind]) -> Result<(), Error> {
+        match kinds.contains(&self.kind) {
+            true => Ok(()),
+            false => Err(Error::KeyForType {
+                key,
+                kind: self.kind.name(),
+            }),
+        }
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        let kind = self.kind.name();
+        let not_allowed = |key| Err(Error::NotAllowed { key, kind });
+        if matches!(self.kind, Kind::Bind | Kind::Tmpfs) {
+            for (key, value) in [("mode", self.mode), ("uid", self.uid), ("gid", self.gid)] {
+                if value.is_some() {
+                    return not_allowed(key);
+                }
+            }
+        }
+        if self.kind != Kind::Cache && self.sharing.is_some() {
+            return not_allowed("sharing");
+        }
+        if matches!(self.kind, Kind::Secret | Kind::Ssh) && !self.from.is_empty() {
+            return not_allowed("from");
+        }
+        if self.kind == Kind::Ssh && !self.source.is_empty() {
+            return Err(Error::Unsupported {
+                kind,
+                key: "source",
+            });
+        }
+        if self.kind == Kind::Secret {
+            if self.source.is_empty() && self.target.is_empty() && self.id.is_empty() {
+                return Err(Error::SecretWithoutId);
+            }
+            if !self.source.is_empty() && !self.id.is_empty() {
+                return Err(Error::SecretWithTwoIds);
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(
+        self,
+        around: &dyn Surroundings,
+        ssh_mounts: &mut usize,
+    ) -> Result<RunMount, Problem> {
+        let (uid, gid) = (self.uid.unwrap_or(0), self.gid.unwrap_or(0));
+        match self.kind {
+            Kind::Secret => {
+                let id = [&self.id, &self.source]
+                    .into_iter()
+                    .find(|id| !id.is_empty())
+                    .map_or_else(|| base_name(&self.target), |id| id);
+                let target = match (self.target.is_empty(), self.env.is_empty()) {
+                    (false, _) => Some(join("/", &self.target)),
+                    (true, false) => None,
+                    (true, true) => Some(format!("/run/secrets/{}", base_name(id))),
+                };
+                return Ok(RunMount::Secret {
+                    id: id.to_owned(),
+                    target,
+                    env: (!self.env.is_empty()).then_some(self.env),
+                    required: self.required,
+                    mode: self.mode.unwrap_or(0o400),
+                    uid,
+                    gid,
+                });
+            }
+            Kind::Ssh => {
+                let number = *ssh_mounts;
+                *ssh_mounts += 1;
+                return Ok(RunMount::Ssh {
+                    id: or(self.id, "default"),
+                    target: match self.target.is_empty() {
+                        true => format!("/run/buildkit/ssh_agent.{number}"),
+                        false => join("/", &self.target),
+                    },
+                    required: self.required,
+                    mode: self.mode.unwrap_or(0o600),
+                    uid,
+                    gid,
+                });
+            }
+            Kind::Bind | Kind::Cache | Kind::Tmpfs => {}
+        }
+        let target = join(around.working_dir(), &self.target);
+        if target == "/" {
+            return Err(Error::Target(target).into());
+        }
+        let from = match self.from.is_empty() || self.kind == Kind::Tmpfs {
+            true => None,
+            false => Some(around.source(&self.from, &target)?),
+        };
+        let source = join("/", &self.source);
+        Ok(match self.kind {
+            Kind::Bind => RunMount::Bind {
+                target,
+                from: from.unwrap_or(Source::Context),
+                source,
+                readonly: self.readonly.unwrap_or(true),
+            },
+            Kind::Cache => {
+                let id = or(self.id, &clean(&self.target));
+                RunMount::Cache {
+                    target,
+                    id: match around.cache_namespace() {
+                        "" => id,
+                        namespace => format!("{namespace}/{id}"),
+                    },
+                    from,
+                    source,
+                    sharing: self.sharing.unwrap_or(Sharing::Shared),
+                    readonly: self.readonly.unwrap_or(false),
+                    mode: self.mode.unwrap_or(0o755),
+                    uid,
+                    gid,
+                }
+            }
+            _ => RunMount::Tmpfs {
+                target,
+                size: self.size,
+            },
+        })
+    }
+}
+
+fn or(text: String, default: &str) -> String {
+    match text.is_empty() {
+        true => default.to_owned(),
+        false => text,
+    }
+}
+
+fn boolean(key: &'static str, value: &str) -> Result<bool, Error> {
+    match value {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+        _ => Err(invalid(key, value)),
+    }
+}
+
+fn number(key: &'static str, value: &str, radix: u32) -> Result<u32, Error> {
+    let digits = value.bytes().all(|b| b.is_ascii_digit());
+    let number = digits.then(|| u32::from_str_radix(value, radix).ok());
+    number.flatten().ok_or_else(|| invalid(key, value))
+}
+
+fn sharing(value: &str) -> Result<Sharing, Error> {
+    match value.to_lowercase().as_str() {
+        "shared" => Ok(Sharing::Shared),
+        "private" => Ok(Sharing::Private),
+        "locked" => Ok(Sharing::Locked),
+        _ => Err(Error::Sharing(value.to_owned())),
+    }
+}
+
+/// Parses bytes with an optional binary suffix: `64m`, `1GiB`, `512`.
+fn size(value: &str) -> Result<u64, Error> {
+    let lower = value.to_lowercase();
+    let end = lower
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(lower.len());
+    let (digits, suffix) = lower.split_at(end);
+    let shift = match suffix.trim_start() {
+        "" | "b" => 0,
+        "k" | "kb" | "kib" => 10,
+        "m" | "mb" | "mib" => 20,
+        "g" | "gb" | "gib" => 30,
+        "t" | "tb" | "tib" => 40,
+        _ => return Err(invalid("size", value)),
+    };
+    let number: Option<u64> = digits.parse().ok();
+    number
+        .and_then(|number| number.checked_mul(1 << shift))
+        .ok_or_else(|| invalid("size", value))
+}
+
+fn invalid(key: &'static str, value: &str) -> Error {
+    Error::Value {
+        key,
+        value: value.to_owned(),
+    }
+}
