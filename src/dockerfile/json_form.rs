@@ -68,8 +68,12 @@ mod tests {
 
     #[test]
     fn forms() {
+        type Case = (
+            &'static str,
+            Result<Option<&'static [&'static str]>, Problem>,
+        );
         #[rustfmt::skip]
-        let cases: [(&str, Result<Option<&[&str]>, Problem>); 25] = [
+        let cases: [Case; 25] = [
             (r#"["a", "b c"]"#,         Ok(Some(&["a", "b c"]))),
             (r#"[ "a" ]"#,              Ok(Some(&["a"]))),
             (r#"["a"]  "#,              Ok(Some(&["a"]))),

@@ -4,13 +4,14 @@
 //! stage that is built. What depends on expanded values is found when the plan is made, with [`Finding::new`] and
 //! [`Settings::allows`].
 
+mod base;
 pub mod settings;
 pub mod stage;
 pub(super) mod text;
 
 use std::fmt;
 
-use super::Span;
+use super::{Dockerfile, Span};
 pub use settings::Settings;
 
 /// What a check looks for.
@@ -97,4 +98,22 @@ pub fn violation(findings: &[Finding]) -> Option<String> {
     rules.sort();
     rules.dedup();
     (!rules.is_empty()).then(|| format!("lint violation found for rules: {}", rules.join(", ")))
+}
+
+/// Collects the findings that the settings allow.
+struct Report<'a> {
+    dockerfile: &'a Dockerfile,
+    findings: Vec<Finding>,
+}
+
+impl Report<'_> {
+    fn add(&mut self, rule: Rule, instruction: Span, message: String) {
+        self.add_at(rule, instruction, instruction, message);
+    }
+
+    fn add_at(&mut self, rule: Rule, instruction: Span, at: Span, message: String) {
+        if self.dockerfile.checks.allows(rule, instruction) {
+            self.findings.push(Finding::new(rule, at, message));
+        }
+    }
 }
