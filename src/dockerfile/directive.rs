@@ -44,6 +44,14 @@ impl Syntax {
             labs: builtin && tag.contains("labs"),
         }
     }
+
+    /// Returns what to warn about if another frontend was asked for.
+    pub fn warning(&self) -> Option<String> {
+        let reference = &self.reference;
+        (!self.builtin).then(|| {
+            format!("syntax `{reference}` is not supported; the built-in frontend is used")
+        })
+    }
 }
 
 struct Directive {

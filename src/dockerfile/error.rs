@@ -71,6 +71,8 @@ pub enum Problem {
     NotJson(&'static str),
     #[error("{0} cannot accept a heredoc as a destination")]
     HeredocDestination(&'static str),
+    #[error("{keyword} cannot use heredoc {}, because a blank stands inside its word", quote::quoted(.name))]
+    HeredocWord { keyword: &'static str, name: String },
     #[error("VOLUME specified can not be an empty string")]
     EmptyVolume,
     #[error("invalid network mode {}", quote::quoted(.0))]

@@ -70,6 +70,19 @@ fn transfer(
             None => sources.push(argument.clone()),
         }
     }
+    // Words are split at any blank, so `<< EOF` and `<<"A B"` have a body but no source (SPL-1).
+    let unclaimed = |name: &String| !heredocs.iter().any(|heredoc| heredoc.name == *name);
+    if let Some(name) = node
+        .heredocs
+        .iter()
+        .map(|h| &h.name)
+        .find(|name| unclaimed(name))
+    {
+        return Err(Problem::HeredocWord {
+            keyword,
+            name: name.clone(),
+        });
+    }
     Ok(Transfer {
         sources,
         heredocs,
