@@ -41,6 +41,14 @@ fn quoted_field(text: &str) -> Result<(String, &str), &'static str> {
     }
 }
 
+/// Writes a field so that [`fields`] reads it back.
+pub(super) fn field(text: &str) -> String {
+    match text.contains([',', '"']) {
+        true => format!("\"{}\"", text.replace('"', "\"\"")),
+        false => text.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,6 +70,13 @@ mod tests {
         for (line, want) in cases {
             let want = want.map(|w| w.iter().map(|s| s.to_string()).collect());
             assert_eq!(fields(line), want, "{line}");
+        }
+    }
+
+    #[test]
+    fn fields_are_read_back() {
+        for text in ["a", "a,b", "a\"b", "\"", ""] {
+            assert_eq!(fields(&field(text)).unwrap(), [text]);
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The closed set of instructions, as parsed and not yet expanded.
 
+use super::Keyword;
+
 /// One instruction of a stage (`FROM` is the stage itself).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Instruction {
@@ -22,6 +24,30 @@ pub enum Instruction {
     User(String),
     Volume(Vec<String>),
     Workdir(String),
+}
+
+impl Instruction {
+    pub const fn keyword(&self) -> Keyword {
+        match self {
+            Self::Add(_) => Keyword::Add,
+            Self::Arg(_) => Keyword::Arg,
+            Self::Cmd(_) => Keyword::Cmd,
+            Self::Copy(_) => Keyword::Copy,
+            Self::Entrypoint(_) => Keyword::Entrypoint,
+            Self::Env(_) => Keyword::Env,
+            Self::Expose(_) => Keyword::Expose,
+            Self::Healthcheck(_) => Keyword::Healthcheck,
+            Self::Label(_) => Keyword::Label,
+            Self::Maintainer(_) => Keyword::Maintainer,
+            Self::Onbuild(_) => Keyword::Onbuild,
+            Self::Run(_) => Keyword::Run,
+            Self::Shell(_) => Keyword::Shell,
+            Self::Stopsignal(_) => Keyword::Stopsignal,
+            Self::User(_) => Keyword::User,
+            Self::Volume(_) => Keyword::Volume,
+            Self::Workdir(_) => Keyword::Workdir,
+        }
+    }
 }
 
 /// `NAME` or `NAME=default`.
@@ -88,10 +114,29 @@ pub enum Network {
     Host,
 }
 
+impl Network {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::None => "none",
+            Self::Host => "host",
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Security {
     Sandbox,
     Insecure,
+}
+
+impl Security {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sandbox => "sandbox",
+            Self::Insecure => "insecure",
+        }
+    }
 }
 
 /// What `COPY` and `ADD` have in common; strings are unexpanded.

@@ -29,6 +29,7 @@ mod parse;
 
 pub mod check;
 pub mod expand;
+pub mod print;
 pub mod quote;
 mod suggest;
 
@@ -216,5 +217,71 @@ mod tests {
             check: None,
         };
         super::parse(text.as_bytes(), &options)
+    }
+
+    #[test]
+    fn triggers() {
+        #[rustfmt::skip]
+        let cases = [
+            ("RUN echo  hi",              Ok("RUN echo  hi")),
+            ("run <<EOF\nx\nEOF",         Ok("RUN <<EOF\nx\nEOF")),
+            ("COPY <<A <<-\"B\" /d/\n1\nA\n\t2\nB", Ok("COPY <<A <<-\"B\" /d/\n1\nA\n\t2\nB")),
+            ("ADD . /app",                Ok("ADD . /app")),
+            ("# escape=`\nRUN a`\n",      Ok("RUN a`")),
+            ("FOO x",                     Err("dockerfile parse error on line 1: unknown instruction: FOO (did you mean FROM?)")),
+            ("COPY --nope a /b",          Err("dockerfile parse error on line 1: unknown flag: --nope")),
+            ("COPY a",                    Err("dockerfile parse error on line 1: COPY requires at least two arguments, but only one was provided. Destination could not be determined")),
+            ("FROM x",                    Err("dockerfile parse error on line 1: FROM isn't allowed as an ONBUILD trigger")),
+            ("RUN a\nRUN b",              Err("an ONBUILD trigger must be one instruction")),
+            ("",                          Err("an ONBUILD trigger must be one instruction")),
+            ("RUN <<EOF\nx",              Err("unterminated heredoc")),
+        ];
+        for (text, want) in cases {
+            let got = parse_trigger(text)
+                .map(|i| print::instruction(&i, '\\'))
+                .map_err(|e| e.to_string());
+            assert_eq!(
+                got,
+                want.map(str::to_owned).map_err(str::to_owned),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn stored_triggers_parse_again() {
+        let text = "FROM x\nONBUILD RUN cat <<A <<-'B'\n1\nA\n\t2\n\tB\n";
+        let dockerfile = parse(text).unwrap();
+        let Instruction::Onbuild(trigger) = &dockerfile.stages[0].instructions[0].value else {
+            panic!("{dockerfile:?}");
+        };
+        assert_eq!(trigger, "RUN cat <<A <<-'B'\n1\nA\n\t2\nB");
+        let Instruction::Run(run) = parse_trigger(trigger).unwrap() else {
+            panic!("{trigger}");
+        };
+        assert_eq!(run.heredocs.len(), 2);
+        assert_eq!(run.heredocs[1].body, b"2\n");
+    }
+
+    #[test]
+    fn options_override_directives() {
+        let options = Options {
+            syntax: Some("docker/dockerfile:labs".to_owned()),
+            check: Some("skip=all".to_owned()),
+        };
+        let text = "# syntax=example/other\n# check=error=true\nFROM x as Y\nRUN --device=d z\n";
+        let dockerfile = super::parse(text.as_bytes(), &options).unwrap();
+        assert!(dockerfile.syntax.unwrap().labs);
+        assert!(!dockerfile.checks.error);
+        assert_eq!(dockerfile.findings, []);
+        let options = Options {
+            syntax: None,
+            check: Some("nonsense".to_owned()),
+        };
+        let error = super::parse(text.as_bytes(), &options).unwrap_err();
+        assert_eq!(
+            (error.span, error.to_string().as_str()),
+            (None, "invalid check option \"nonsense\"")
+        );
     }
 }
