@@ -33,6 +33,13 @@ pub mod print;
 pub mod quote;
 mod suggest;
 
+#[cfg(test)]
+mod cases;
+#[cfg(test)]
+mod differential;
+#[cfg(test)]
+mod properties;
+
 use crate::image::Platform;
 pub use directive::Syntax;
 pub use error::{Error, Problem};
