@@ -33,6 +33,7 @@
 //! report      interrupt image dockerfile plan registry context execute output build cli log layer rootfs snapshot store layout net
 //! ```
 
+pub mod cli;
 pub mod context;
 pub mod dockerfile;
 pub mod execute;

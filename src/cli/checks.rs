@@ -1,0 +1,55 @@
+//! Combinations of options that cannot be.
+
+use super::Error;
+use super::options::Options;
+use super::values::Values;
+use crate::image::{Compression, Family};
+
+/// Checks what is to be put out.
+///
+/// # Spec
+/// Compat spec 1.5.
+pub fn check(options: &Options) -> Result<(), Error> {
+    let output = &options.output;
+    let zstd = output.compression == Compression::Zstd;
+    let wrong = |text| Err(Error::Combination(text));
+    if output.push && output.destinations.is_empty() {
+        return wrong("you must provide --destination, or use --no-push");
+    }
+    if zstd && output.format == Some(Family::Docker) {
+        return wrong(
+            "--compression=zstd cannot be used with --image-format=docker, which has no media type for zstd layers",
+        );
+    }
+    if output.tar_path.is_some() && output.format == Some(Family::Oci) {
+        return wrong(
+            "--tar-path writes a Docker schema2 tarball and cannot be used with --image-format=oci, use --oci-layout-path for an OCI image",
+        );
+    }
+    if output.tar_path.is_some() && zstd {
+        return wrong(
+            "--compression=zstd cannot be used with --tar-path, a Docker schema2 tarball has no zstd layers",
+        );
+    }
+    if output.destinations.is_empty() && output.image_name_with_digest_file.is_some() {
+        return wrong("you must provide --destination if setting ImageNameDigestFile");
+    }
+    if output.destinations.is_empty() && output.image_name_tag_with_digest_file.is_some() {
+        return wrong("you must provide --destination if setting ImageNameTagDigestFile");
+    }
+    Ok(())
+}
+
+/// Checks that the cache has a place.
+pub fn check_cache(values: &Values, push: bool) -> Result<(), Error> {
+    let nowhere = values.bool("cache")
+        && !push
+        && values.non_empty("cache-repo").is_none()
+        && !values.bool("no-push-cache");
+    match nowhere {
+        true => Err(Error::Combination(
+            "cache flags invalid: if using cache with --no-push, specify cache repo with --cache-repo",
+        )),
+        false => Ok(()),
+    }
+}

@@ -1,0 +1,108 @@
+//! Every environment variable the executor knows, and the environment as a value.
+
+use std::collections::BTreeMap;
+
+/// What setting a variable leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// Stands for a flag or sets something of its own.
+    Works,
+    /// Gives a warning; the result of the build is the same.
+    Later,
+    /// Nothing to do, for the reason given; a line at level debug says it.
+    Idle(&'static str),
+}
+
+/// One variable.
+#[derive(Debug)]
+pub struct Variable {
+    pub name: &'static str,
+    pub effect: Effect,
+    pub meaning: &'static str,
+}
+
+const fn variable(name: &'static str, effect: Effect, meaning: &'static str) -> Variable {
+    Variable {
+        name,
+        effect,
+        meaning,
+    }
+}
+
+use Effect::{Idle, Later, Works};
+
+/// The variables read here, and those other modules read from the process for what a library or a format prescribes.
+#[rustfmt::skip] // a table keeps its columns
+pub const VARIABLES: &[Variable] = &[
+    variable("BUILDER_OUTPUT",             Works, "directory for a list of what was pushed"),
+    variable("KANIKO_CLEANUP",             Works, "default of --cleanup"),
+    variable("KANIKO_DIR",                 Works, "directory for the executor's own files; --kaniko-dir wins"),
+    variable("KANIKO_ISOLATION",           Works, "default of --isolation"),
+    variable("KANIKO_NO_PUSH",             Works, "replaces --no-push"),
+    variable("KANIKO_PRE_CLEANUP",         Works, "default of --pre-cleanup"),
+    variable("KANIKO_PRESERVE_CONTEXT",    Works, "default of --preserve-context"),
+    variable("KANIKO_REGISTRY_MAP",        Works, "further --registry-map values"),
+    variable("KANIKO_REGISTRY_MIRROR",     Works, "a further --registry-mirror"),
+    variable("SOURCE_DATE_EPOCH",          Works, "latest time in the image, in seconds"),
+    variable("UPSTREAM_CLIENT_TYPE",       Works, "appended to the user agent"),
+    variable("KANIKO_PRINT_PLAN",          Later, "print the plan and still build"),
+    variable("KANIKO_TELEMETRY_ENDPOINT",  Later, "where traces are sent"),
+    variable("BENCHMARK_FILE",             Idle("it was removed from kaniko"), "timings of the build"),
+    variable("KANIKO_IGNORE_ASSERTIONS",   Idle("there are no such assertions"), "internal checks to be turned off"),
+    variable("KANIKO_TELEMETRY_OMIT_DOCKERFILE", Idle("nothing is traced"), "leave the Dockerfile out of the trace"),
+    variable("SNAPSHOT_TIMEOUT_DURATION",  Idle("a snapshot has no time limit"), "limit for one snapshot"),
+    variable("STACKLOG_PATH",              Idle("there is no stack sampling"), "where stack samples are written"),
+    variable("DOCKER_AUTH_CONFIG",         Works, "registry credentials, read by `registry`"),
+    variable("DOCKER_CONFIG",              Works, "directory of Docker's config.json, read by `registry`"),
+    variable("HOME",                       Works, "where .docker/config.json lies, read by `registry`"),
+    variable("PATH",                       Works, "where credential helpers lie, read by `registry`"),
+    variable("HTTP_PROXY",                 Works, "proxy, also in lower case, read by `net`"),
+    variable("HTTPS_PROXY",                Works, "proxy, also in lower case, read by `net`"),
+    variable("NO_PROXY",                   Works, "hosts without proxy, also in lower case, read by `net`"),
+    variable("SSL_CERT_DIR",               Works, "certificate authorities, read by `net`"),
+    variable("SSL_CERT_FILE",              Works, "certificate authorities, read by `net`"),
+    variable("container",                  Works, "says that this is a container, read by `execute`"),
+];
+
+/// The environment the executor was started in.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Environment(BTreeMap<String, String>);
+
+impl Environment {
+    /// Reads the process's own.
+    pub fn of_process() -> Self {
+        let text = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
+        let pairs = std::env::vars_os().map(|(name, value)| (text(name), text(value)));
+        Self(pairs.collect())
+    }
+
+    /// Returns the value of a variable of the table.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        debug_assert!(
+            VARIABLES.iter().any(|variable| variable.name == name),
+            "{name} is not declared"
+        );
+        self.value(name)
+    }
+
+    /// Returns the value of any variable, for `--build-arg NAME`.
+    pub fn value(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    /// Returns the variables whose name begins with `prefix`, which is cut off.
+    pub fn with_prefix<'a>(
+        &'a self,
+        prefix: &'a str,
+    ) -> impl Iterator<Item = (&'a str, &'a str)> + 'a {
+        let pairs = self.0.iter();
+        pairs.filter_map(move |(name, value)| Some((name.strip_prefix(prefix)?, &**value)))
+    }
+}
+
+impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Environment {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(pairs: I) -> Self {
+        let pairs = pairs.into_iter();
+        Self(pairs.map(|(n, v)| (n.into(), v.into())).collect())
+    }
+}

@@ -1,0 +1,61 @@
+//! What is logged about options before a build.
+
+use tracing::{debug, info, warn};
+
+use super::env::{Effect, Environment, VARIABLES};
+use super::features::Notice;
+use super::value;
+use super::values::Values;
+
+/// Logs what feature flags are set.
+pub fn features(lines: &[Notice]) {
+    for line in lines {
+        match line {
+            Notice::Info(text) => info!("{text}"),
+            Notice::Warning(text) => warn!("{text}"),
+        }
+    }
+}
+
+/// Reports deprecated spellings, flags with nothing left to do, and variables that are not heeded.
+pub fn without_effect(values: &Values, env: &Environment) {
+    for (old, new) in [
+        ("customPlatform", "custom-platform"),
+        ("snapshotMode", "snapshot-mode"),
+    ] {
+        if values.non_empty(old).is_some() {
+            warn!("Flag --{old} is deprecated. Use: --{new}");
+        }
+    }
+    if values.bool("skip-unused-stages") {
+        warn!("Flag --skip-unused-stages is deprecated. Unused stages are always skipped");
+    }
+    if values.bool("force-build-metadata") {
+        warn!("Flag --force-build-metadata is deprecated and has no effect");
+    }
+    for (name, reason) in values.holding() {
+        debug!("--{name} has no effect: {reason}");
+    }
+    for variable in VARIABLES {
+        let set = env.get(variable.name).filter(|value| !value.is_empty());
+        let (Some(value), name) = (set, variable.name) else {
+            continue;
+        };
+        match variable.effect {
+            Effect::Works => {}
+            Effect::Later if value::parse_bool(value) == Ok(false) => {}
+            Effect::Later => warn!("not supported yet: {name}"),
+            Effect::Idle(reason) => debug!("{name} has no effect: {reason}"),
+        }
+    }
+    for name in ["KANIKO_PRE_CLEANUP", "KANIKO_PRESERVE_CONTEXT"] {
+        if env
+            .get(name)
+            .is_some_and(|text| value::parse_bool(text) == Ok(true))
+        {
+            debug!(
+                "{name} has no effect: stages have roots of their own and the context is never changed"
+            );
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! What is built and how.
+
+use std::collections::BTreeMap;
+
+use super::Given;
+use crate::cli::Error;
+use crate::cli::env::Environment;
+use crate::cli::value;
+use crate::cli::values::Values;
+use crate::image::Platform;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Build {
+    /// Without those that take their value from an unset variable.
+    pub args: BTreeMap<String, String>,
+    /// The last one wins.
+    pub labels: Vec<(String, String)>,
+    /// As typed; the first one becomes the image. Empty means the last stage.
+    pub targets: Vec<String>,
+    /// Absent: the machine's own.
+    pub platform: Option<Platform>,
+    pub isolation: Isolation,
+    /// In-place isolation is allowed outside a container.
+    pub force: bool,
+    /// Left out of snapshots.
+    pub ignore_paths: Vec<String>,
+    pub single_snapshot: bool,
+    /// `--snapshot-mode=full` was given: snapshots read every file.
+    pub full_snapshots: bool,
+    pub reproducible: bool,
+    /// From the executor's environment, in seconds.
+    pub source_date_epoch: Option<i64>,
+    /// The executor's own work files are removed at the end.
+    pub cleanup: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Isolation {
+    Auto,
+    Namespaces,
+    InPlace,
+    Chroot,
+}
+
+impl Build {
+    pub(in crate::cli) fn resolve(given: Given<'_>) -> Result<Self, Error> {
+        let Given { values, env, .. } = given;
+        let platform = values
+            .non_empty("customPlatform")
+            .or(values.non_empty("custom-platform"));
+        let platform = platform.map(str::parse::<Platform>).transpose();
+        let snapshot_mode = match values.non_empty("snapshotMode") {
+            Some(mode) => Some(mode),
+            None => Some(values.text("snapshot-mode")).filter(|_| values.is_given("snapshot-mode")),
+        };
+        if let Some(mode) = snapshot_mode.filter(|mode| !["full", "redo", "time"].contains(mode)) {
+            return Err(Error::SnapshotMode(mode.into()));
+        }
+        let isolation = match given.variable("KANIKO_ISOLATION") {
+            Some(word) if !values.is_given("isolation") => {
+                isolation(word).ok_or_else(|| Error::Variable {
+                    name: "KANIKO_ISOLATION",
+                    reason: format!("`{word}` is none of auto, namespaces, in-place, chroot"),
+                })?
+            }
+            _ => isolation(values.text("isolation")).expect("the value was checked"),
+        };
+        let epoch = given.variable("SOURCE_DATE_EPOCH");
+        let epoch = epoch.map(|text| {
+            text.parse().map_err(|_| Error::Variable {
+                name: "SOURCE_DATE_EPOCH",
+                reason: format!("`{text}` is no number of seconds"),
+            })
+        });
+        let cleanup = env
+            .get("KANIKO_CLEANUP")
+            .and_then(|text| value::parse_bool(text).ok());
+        Ok(Build {
+            args: build_args(values, env),
+            labels: labels(values)?,
+            targets: values
+                .list("target")
+                .iter()
+                .filter(|name| !name.is_empty())
+                .cloned()
+                .collect(),
+            platform: platform.map_err(Error::Platform)?,
+            isolation,
+            force: values.bool("force"),
+            ignore_paths: values.list("ignore-path").to_vec(),
+            single_snapshot: values.bool("single-snapshot"),
+            full_snapshots: snapshot_mode == Some("full"),
+            reproducible: values.bool("reproducible"),
+            source_date_epoch: epoch.transpose()?,
+            cleanup: match values.is_given("cleanup") {
+                true => values.bool("cleanup"),
+                false => cleanup.unwrap_or(false),
+            },
+        })
+    }
+}
+
+fn isolation(word: &str) -> Option<Isolation> {
+    match word {
+        "auto" => Some(Isolation::Auto),
+        "namespaces" => Some(Isolation::Namespaces),
+        "in-place" => Some(Isolation::InPlace),
+        "chroot" => Some(Isolation::Chroot),
+        _ => None,
+    }
+}
+
+/// A name without value takes that of the environment; if there is none, the argument counts as not given.
+fn build_args(values: &Values, env: &Environment) -> BTreeMap<String, String> {
+    let mut args = BTreeMap::new();
+    for text in values.list("build-arg") {
+        match (text.split_once('='), env.value(text)) {
+            (Some((name, value)), _) => drop(args.insert(name.into(), value.into())),
+            (None, Some(value)) => drop(args.insert(text.clone(), value.into())),
+            (None, None) => {}
+        }
+    }
+    args
+}
+
+fn labels(values: &Values) -> Result<Vec<(String, String)>, Error> {
+    let parse = |text: &String| match text.split_once('=') {
+        Some((key, value)) => Ok((key.to_owned(), value.to_owned())),
+        None => Err(Error::Label(text.clone())),
+    };
+    values.list("label").iter().map(parse).collect()
+}

@@ -1,0 +1,291 @@
+//! What a build is asked to do: values of flags and environment, combined, checked and typed.
+
+mod build;
+mod output;
+mod registry;
+
+use std::path::{Path, PathBuf};
+
+use tracing::warn;
+
+use super::env::Environment;
+use super::features::{self, Features};
+use super::values::Values;
+use super::{Error, checks, notices};
+use crate::context;
+
+pub use build::{Build, Isolation};
+pub use output::{Destination, Output};
+pub use registry::Registry;
+
+/// Everything a build is asked for. Paths are absolute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// Where the program was started.
+    pub current_dir: PathBuf,
+    pub kaniko_dir: KanikoDir,
+    pub context: context::Options,
+    pub build: Build,
+    pub registry: Registry,
+    pub output: Output,
+    pub features: Features,
+}
+
+/// The directory for the executor's own files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KanikoDir {
+    At(PathBuf),
+    /// A fresh one that is removed at the end.
+    Temporary,
+}
+
+/// Where the program is: what options depend on besides arguments and environment.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    pub current_dir: &'a Path,
+    pub executable: &'a Path,
+}
+
+/// All that options are made of.
+#[derive(Clone, Copy)]
+pub(super) struct Given<'a> {
+    pub values: &'a Values,
+    pub env: &'a Environment,
+    pub place: Place<'a>,
+}
+
+impl<'a> Given<'a> {
+    /// Returns a variable of the environment unless it is empty.
+    fn variable(&self, name: &str) -> Option<&'a str> {
+        self.env.get(name).filter(|value| !value.is_empty())
+    }
+
+    fn absolute(&self, path: impl AsRef<Path>) -> PathBuf {
+        self.place.current_dir.join(path)
+    }
+
+    /// Returns the path a flag was given.
+    fn path(&self, name: &str) -> Option<PathBuf> {
+        self.values.non_empty(name).map(|path| self.absolute(path))
+    }
+}
+
+impl Options {
+    /// Combines and checks what was given, and logs what the user should know about it. The log must have been started.
+    ///
+    /// # Errors
+    /// The first mistake, in kaniko's order: environment and platform, then combinations.
+    ///
+    /// # Spec
+    /// Compat spec 1.2 to 1.5.
+    pub(super) fn resolve(given: Given<'_>) -> Result<Self, Error> {
+        let Given { values, env, place } = given;
+        let (features, lines) = features::read(env);
+        notices::features(&lines);
+        notices::without_effect(values, env);
+        let kaniko_dir = given.path("kaniko-dir");
+        let kaniko_dir =
+            kaniko_dir.or_else(|| given.variable("KANIKO_DIR").map(|dir| given.absolute(dir)));
+        let options = Self {
+            current_dir: place.current_dir.into(),
+            kaniko_dir: KanikoDir::choose(kaniko_dir, place.executable),
+            context: context::Options {
+                location: values.text("context").into(),
+                bucket: values.text("bucket").into(),
+                sub_path: values.text("context-sub-path").into(),
+                dockerfile: dockerfile(values),
+            },
+            build: Build::resolve(given)?,
+            registry: Registry::resolve(given)?,
+            output: Output::resolve(given)?,
+            features,
+        };
+        checks::check(&options)?;
+        checks::check_cache(values, options.output.push)?;
+        if let Some(name) = values.not_yet() {
+            return Err(Error::NotSupportedYet(format!("--{name}")));
+        }
+        if values.bool("cache") {
+            warn!("not supported yet: --cache; the build runs without a cache");
+        }
+        Ok(options)
+    }
+}
+
+/// Returns the Dockerfile asked for; absent if the default was, in which case a second name is tried.
+fn dockerfile(values: &Values) -> Option<String> {
+    let given = values.is_given("dockerfile");
+    let name = values.non_empty("dockerfile").filter(|_| given);
+    name.map(str::to_owned)
+}
+
+impl KanikoDir {
+    /// Chooses: what was asked for, else the directory of kaniko's image if the program runs from there.
+    pub fn choose(given: Option<PathBuf>, executable: &Path) -> Self {
+        const IN_IMAGE: &str = "/kaniko";
+        match given {
+            Some(dir) => Self::At(dir),
+            None if executable.parent() == Some(Path::new(IN_IMAGE)) => Self::At(IN_IMAGE.into()),
+            None => Self::Temporary,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{args, table};
+    use super::*;
+
+    /// Name and value.
+    type Pair = (&'static str, &'static str);
+
+    fn resolved(words: &str, env: &[(&str, &str)]) -> Result<Options, Error> {
+        let words = words.split(' ').filter(|word| !word.is_empty());
+        let args: Vec<String> = words.map(str::to_owned).collect();
+        let values = args::parse(table::EXECUTOR, &args)?.values;
+        let place = Place {
+            current_dir: Path::new("/here"),
+            executable: Path::new("/usr/bin/executor"),
+        };
+        let env = env.iter().copied().collect();
+        Options::resolve(Given {
+            values: &values,
+            env: &env,
+            place,
+        })
+    }
+
+    /// Prints one thing of the options, chosen by `what`, or the error.
+    fn check(words: &str, env: &[(&str, &str)], what: impl Fn(&Options) -> String, want: &str) {
+        let got = resolved(words, env).map_or_else(|error| error.to_string(), |o| what(&o));
+        assert_eq!(got, want, "{words} {env:?}");
+    }
+
+    #[test]
+    fn combinations() {
+        #[rustfmt::skip] // a table keeps its columns
+        let cases: [(&str, &[Pair], &str); 27] = [
+            ("",                                               &[], "you must provide --destination, or use --no-push"),
+            ("--tar-path=/t",                                  &[], "you must provide --destination, or use --no-push"),
+            ("--no-push",                                      &[("KANIKO_NO_PUSH", "false")], "you must provide --destination, or use --no-push"),
+            ("",                                               &[("KANIKO_NO_PUSH", "1")], "fine"),
+            ("--no-push",                                      &[("KANIKO_NO_PUSH", "maybe")], "invalid value \"maybe\" for KANIKO_NO_PUSH environment variable"),
+            ("--no-push --image-format=docker --compression=zstd", &[], "--compression=zstd cannot be used with --image-format=docker, which has no media type for zstd layers"),
+            ("--no-push --tar-path=t --image-format=oci",      &[], "--tar-path writes a Docker schema2 tarball and cannot be used with --image-format=oci, use --oci-layout-path for an OCI image"),
+            ("--no-push --tar-path=t --compression=zstd",      &[], "--compression=zstd cannot be used with --tar-path, a Docker schema2 tarball has no zstd layers"),
+            ("--no-push --cache",                              &[], "cache flags invalid: if using cache with --no-push, specify cache repo with --cache-repo"),
+            ("--no-push --cache -d a/b",                       &[], "cache flags invalid: if using cache with --no-push, specify cache repo with --cache-repo"),
+            ("--no-push --cache --no-push-cache",              &[], "fine"),
+            ("--cache=true -d a/b",                            &[], "fine"),
+            ("-d a/b --cache --cache-repo=c/d",                &[], "not supported yet: --cache-repo"),
+            ("--no-push --image-name-with-digest-file=f",      &[], "you must provide --destination if setting ImageNameDigestFile"),
+            ("--no-push --image-name-tag-with-digest-file=f",  &[], "you must provide --destination if setting ImageNameTagDigestFile"),
+            ("--no-push --custom-platform=a/b/c/d",            &[], "Invalid platform"),
+            ("--no-push --label=x",                            &[], "labels must be of the form key=value, got x"),
+            ("--no-push --snapshot-mode=fast",                 &[], "fast is not a valid snapshot mode"),
+            ("--no-push --snapshotMode=fast",                  &[], "fast is not a valid snapshot mode"),
+            ("--no-push --registry-client-cert=h=a",           &[], "failed to load client certificate/key 'h=a', expected format: my.registry.url=/path/to/client/cert,/path/to/client/key"),
+            ("-d Upper/x",                                     &[], "cannot push to `Upper/x`"),
+            ("-d a/b@sha256:0000000000000000000000000000000000000000000000000000000000000000", &[], "cannot push to `a/b@sha256:0000000000000000000000000000000000000000000000000000000000000000`"),
+            ("--no-push --dryrun",                             &[], "not supported yet: --dryrun"),
+            ("--no-push",                                      &[("KANIKO_REGISTRY_MAP", "x")], "invalid value for KANIKO_REGISTRY_MAP environment variable: invalid argument value. expect key=value, got x"),
+            ("--no-push",                                      &[("KANIKO_ISOLATION", "vm")], "invalid value for KANIKO_ISOLATION environment variable: `vm` is none of auto, namespaces, in-place, chroot"),
+            ("--no-push",                                      &[("SOURCE_DATE_EPOCH", "now")], "invalid value for SOURCE_DATE_EPOCH environment variable: `now` is no number of seconds"),
+            ("--no-push --use-new-run --pre-cleanup --materialize --compressed-caching=false --whitelist-var-run --skip-unused-stages --force-build-metadata", &[], "fine"),
+        ];
+        for (words, env, want) in cases {
+            check(words, env, |_| "fine".into(), want);
+        }
+    }
+
+    #[test]
+    fn build_args_come_from_the_environment() {
+        let env = [("SET", "v"), ("EMPTY", "")];
+        let words = "--no-push --build-arg A=1=2 --build-arg SET --build-arg EMPTY --build-arg UNSET --build-arg A=3";
+        let args = |options: &Options| format!("{:?}", options.build.args);
+        check(words, &env, args, r#"{"A": "3", "EMPTY": "", "SET": "v"}"#);
+    }
+
+    #[test]
+    fn maps_and_mirrors_add_up() {
+        let env = [
+            ("KANIKO_REGISTRY_MAP", "b=c;index.docker.io=e"),
+            ("KANIKO_REGISTRY_MIRROR", "env"),
+        ];
+        let words = "--no-push --registry-map=a=x;a=y/p --registry-map= --registry-map=b=z --registry-mirror=m --registry-mirror=n";
+        let maps = |options: &Options| format!("{:?}", options.registry.maps);
+        let want =
+            r#"{"a": ["x", "y/p"], "b": ["z", "c"], "index.docker.io": ["e", "m", "n", "env"]}"#;
+        check(words, &env, maps, want);
+    }
+
+    #[test]
+    fn isolation_of_flag_and_environment() {
+        #[rustfmt::skip] // a table keeps its columns
+        let cases = [
+            ("--no-push",                      "",       "Auto"),
+            ("--no-push",                      "chroot", "Chroot"),
+            ("--no-push --isolation=in-place", "chroot", "InPlace"),
+            ("--no-push --isolation=namespaces", "vm",   "Namespaces"),
+        ];
+        for (words, variable, want) in cases {
+            let isolation = |options: &Options| format!("{:?}", options.build.isolation);
+            check(words, &[("KANIKO_ISOLATION", variable)], isolation, want);
+        }
+    }
+
+    #[test]
+    fn the_kaniko_dir() {
+        let at = |dir: &str| KanikoDir::At(dir.into());
+        #[rustfmt::skip] // a table keeps its columns
+        let cases = [
+            (None,       "/kaniko/executor",       at("/kaniko")),
+            (None,       "/usr/local/bin/executor", KanikoDir::Temporary),
+            (Some("/k"), "/kaniko/executor",       at("/k")),
+        ];
+        for (given, executable, want) in cases {
+            let got = KanikoDir::choose(given.map(PathBuf::from), Path::new(executable));
+            assert_eq!(got, want);
+        }
+        let dir = |options: &Options| format!("{:?}", options.kaniko_dir);
+        check("--no-push", &[("KANIKO_DIR", "k")], dir, r#"At("/here/k")"#);
+        check(
+            "--no-push --kaniko-dir=/f",
+            &[("KANIKO_DIR", "k")],
+            dir,
+            r#"At("/f")"#,
+        );
+    }
+
+    #[test]
+    fn paths_start_where_the_program_started() {
+        let words = "--no-push --tar-path t --oci-layout-path=/o --digest-file=https://h/d --registry-certificate=h=ca.pem";
+        let options = resolved(words, &[("BUILDER_OUTPUT", "out")]).unwrap();
+        assert_eq!(options.output.tar_path, Some("/here/t".into()));
+        assert_eq!(options.output.oci_layout_path, Some("/o".into()));
+        assert_eq!(options.output.digest_file, Some("https://h/d".into()));
+        assert_eq!(options.output.builder_output, Some("/here/out".into()));
+        assert_eq!(
+            options.registry.certificates["h"],
+            Path::new("/here/ca.pem")
+        );
+    }
+
+    #[test]
+    fn defaults_and_old_spellings() {
+        let defaults = resolved("--no-push --dockerfile=", &[("KANIKO_CLEANUP", "x")]).unwrap();
+        assert_eq!(defaults.context.location, "/workspace/");
+        assert_eq!(defaults.context.dockerfile, None);
+        assert!(!defaults.build.full_snapshots && !defaults.build.cleanup);
+        let words = "--no-push --snapshotMode=full --customPlatform=linux/arm64 --cleanup=false";
+        let options = resolved(words, &[("KANIKO_CLEANUP", "true")]).unwrap();
+        assert!(options.build.full_snapshots && !options.build.cleanup);
+        assert_eq!(options.build.platform.unwrap().to_string(), "linux/arm64");
+        assert!(
+            resolved("--no-push", &[("KANIKO_CLEANUP", "true")])
+                .unwrap()
+                .build
+                .cleanup
+        );
+    }
+}

@@ -1,0 +1,103 @@
+//! What comes out and where it goes.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::Given;
+use crate::cli::Error;
+use crate::cli::value;
+use crate::cli::values::Values;
+use crate::image::{Compression, Family, ImageRef};
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    pub destinations: Vec<Destination>,
+    pub push: bool,
+    pub annotations: BTreeMap<String, String>,
+    /// Absent: the base image's.
+    pub format: Option<Family>,
+    pub compression: Compression,
+    /// Absent: the fastest.
+    pub compression_level: Option<i32>,
+    pub tar_path: Option<PathBuf>,
+    pub oci_layout_path: Option<PathBuf>,
+    /// An absolute path or a URL, as the next two.
+    pub digest_file: Option<String>,
+    pub image_name_with_digest_file: Option<String>,
+    pub image_name_tag_with_digest_file: Option<String>,
+    /// Directory for the list of pushed images.
+    pub builder_output: Option<PathBuf>,
+}
+
+/// A name to push to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Destination {
+    pub as_given: String,
+    pub reference: ImageRef,
+}
+
+impl Output {
+    pub(in crate::cli) fn resolve(given: Given<'_>) -> Result<Self, Error> {
+        let Given { values, env, .. } = given;
+        let push = match env.get("KANIKO_NO_PUSH") {
+            None => !values.bool("no-push"),
+            Some(text) => {
+                !value::parse_bool(text).map_err(|_| Error::NoPushVariable(text.into()))?
+            }
+        };
+        Ok(Self {
+            destinations: destinations(values)?,
+            push,
+            annotations: values.pairs("annotation").into_iter().collect(),
+            format: values.non_empty("image-format").map(|word| match word {
+                "oci" => Family::Oci,
+                _ => Family::Docker,
+            }),
+            compression: match values.text("compression") {
+                "zstd" => Compression::Zstd,
+                _ => Compression::Gzip,
+            },
+            compression_level: match values.int("compression-level") {
+                level if level > 0 => Some(i32::try_from(level).unwrap_or(i32::MAX)),
+                _ => None,
+            },
+            tar_path: given.path("tar-path"),
+            oci_layout_path: given.path("oci-layout-path"),
+            digest_file: file_or_url(given, "digest-file"),
+            image_name_with_digest_file: file_or_url(given, "image-name-with-digest-file"),
+            image_name_tag_with_digest_file: file_or_url(given, "image-name-tag-with-digest-file"),
+            builder_output: given
+                .variable("BUILDER_OUTPUT")
+                .map(|dir| given.absolute(dir)),
+        })
+    }
+}
+
+fn destinations(values: &Values) -> Result<Vec<Destination>, Error> {
+    let given = values.list("destination").iter();
+    let parse = |text: &String| {
+        let error = |source| Error::Destination {
+            text: text.clone(),
+            source,
+        };
+        let reference: ImageRef = text.parse().map_err(|e| error(Some(e)))?;
+        match reference.digest {
+            Some(_) => Err(error(None)),
+            None => Ok(Destination {
+                as_given: text.clone(),
+                reference,
+            }),
+        }
+    };
+    given.map(parse).collect()
+}
+
+fn file_or_url(given: Given<'_>, name: &str) -> Option<String> {
+    given.values.non_empty(name).map(|text| {
+        let is_url = text.starts_with("https://") || text.starts_with("http://");
+        match is_url {
+            true => text.to_owned(),
+            false => given.absolute(text).to_string_lossy().into_owned(),
+        }
+    })
+}

@@ -1,0 +1,50 @@
+//! Flags about what is built and how.
+
+use super::State::{Alias, Deprecated, Hidden, Holds, Later, Works};
+use super::{Flag, flag};
+use crate::cli::value::Kind::*;
+
+#[rustfmt::skip] // a table keeps its columns
+pub const FLAGS: &[Flag] = &[
+    flag("bucket",            'b', Text,     "", Hidden, "Bucket that holds the build context; --context gs://BUCKET says the same"),
+    flag("build-arg",         ' ', List,     "", Works,  "Build arg as KEY=VALUE, or KEY to take the value from the environment; repeatable"),
+    flag("cache",             ' ', Bool,     "false", Works, "Use the layer cache (not there yet: the build runs without it)"),
+    flag("cache-copy-layers", ' ', Bool,     "false", Later, "Cache layers of COPY and ADD"),
+    flag("cache-dir",         ' ', Text,     "/cache", Later, "Local cache directory"),
+    flag("cache-repo",        ' ', Text,     "", Later,  "Repository of cached layers"),
+    flag("cache-run-layers",  ' ', Bool,     "true", Holds("there is no layer cache yet"), "Cache layers of RUN and WORKDIR"),
+    flag("cache-ttl",         ' ', Duration, "336h", Later, "How long cached layers are used"),
+    flag("no-push-cache",     ' ', Bool,     "false", Holds("there is no layer cache yet"), "Do not write to the layer cache"),
+    flag("cleanup",           ' ', Bool,     "false", Works, "Remove the executor's own work files at the end; nothing of the container is ever deleted"),
+    flag("pre-cleanup",       ' ', Bool,     "false", Holds("a build never starts on another build's files"), "Holds by design: stages have roots of their own"),
+    flag("preserve-context",  ' ', Bool,     "false", Holds("the context is never changed"), "Holds by design: the context is never changed"),
+    flag("context",           'c', Text,     "/workspace/", Works, "Build context: a directory, also as dir://PATH"),
+    flag("context-sub-path",  ' ', Text,     "", Works,  "Directory below the context to use in its place"),
+    flag("custom-platform",   ' ', Text,     "", Works,  "Platform to build for, as os/arch[/variant][:osversion]; default is the machine's"),
+    flag("customPlatform",    ' ', Text,     "", Hidden, "Use --custom-platform"),
+    flag("dockerfile",        'f', Text,     "Dockerfile", Works, "Dockerfile: a path, tried as it is and then below the context"),
+    flag("dryrun",            ' ', Bool,     "false", Later, "Print the plan and build nothing"),
+    flag("force",             ' ', Bool,     "false", Works, "Run in-place outside a container too, over this machine's own files"),
+    flag("force-build-metadata", ' ', Bool,  "false", Hidden, "Deprecated; without effect"),
+    flag("git",               ' ', GitOption, "", Later, "Option for a git context as key=value; repeatable"),
+    flag("ignore-path",       ' ', List,     "", Works,  "Path to leave out of snapshots; repeatable"),
+    flag("ignore-var-run",    ' ', Bool,     "true", Holds("the container's /var/run and the image's never meet"), "Holds by design: the container's /var/run is never part of the image"),
+    flag("whitelist-var-run", ' ', Bool,     "true", Deprecated("ignore-var-run", "Please use ignore-var-run instead."), "Use --ignore-var-run"),
+    flag("image-fs-extract-retry", ' ', Int, "0", Holds("an interrupted download resumes where it stopped"), "Holds by design: an interrupted download resumes"),
+    flag("isolation",         ' ', Choice(&["auto", "namespaces", "in-place", "chroot"]), "auto", Works, "How RUN sees its stage's root: auto, namespaces, in-place or chroot"),
+    flag("kaniko-dir",        ' ', Text,     "", Works,  "Directory for the executor's own files"),
+    flag("label",             ' ', List,     "", Works,  "Label of the image as key=value; repeatable"),
+    flag("materialize",       ' ', Bool,     "false", Holds("what the image contains does not depend on what was unpacked"), "Holds by design"),
+    flag("reproducible",      ' ', Bool,     "false", Works, "Set timestamps so that equal inputs give equal digests"),
+    flag("secret",            ' ', Secret,   "", Later,  "Secret for RUN --mount=type=secret as id=ID[,type=file|env][,src=PATH|,env=NAME]; repeatable"),
+    flag("single-snapshot",   ' ', Bool,     "false", Works, "Take one snapshot at the end of each stage"),
+    flag("skip-unused-stages", ' ', Bool,    "false", Hidden, "Deprecated; unused stages are always skipped"),
+    flag("snapshot-mode",     ' ', Text,     "full", Works, "How changes are found: full, redo or time; the result is the same"),
+    flag("snapshotMode",      ' ', Text,     "", Hidden, "Use --snapshot-mode"),
+    flag("target",            ' ', Commas,   "", Works,  "Stage to build; of several the first becomes the image"),
+    flag("use-new-run",       ' ', Bool,     "false", Holds("changes are always found without reading every file"), "Holds by design"),
+    flag("log-format",        ' ', Text,     "color", Works, "Log format: text, color or json"),
+    flag("log-timestamp",     ' ', Bool,     "false", Works, "Time of day in the log instead of seconds since the start"),
+    flag("verbosity",         'v', Text,     "info", Works, "Log level: trace, debug, info, warn, error, fatal or panic"),
+    flag("tarPath",           ' ', Text,     "", Alias("tar-path"), "Deprecated spelling of --tar-path"),
+];

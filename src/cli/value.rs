@@ -1,0 +1,302 @@
+//! Values of flags: what each kind accepts, with Go's rules and messages.
+
+use super::secret;
+use crate::log::go_quote;
+
+/// What a flag takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Any text; the last one wins.
+    Text,
+    /// Given without value it is true; a value needs `=`.
+    Bool,
+    Int,
+    Duration,
+    /// One of these.
+    Choice(&'static [&'static str]),
+    /// Repeatable, one value per use.
+    List,
+    /// Repeatable, and each use may name several, separated by commas.
+    Commas,
+    /// Repeatable `key=value`; for the same key the last one wins.
+    KeyValue,
+    /// Repeatable `key=value[;key=value…]`; the values of a key add up.
+    KeyValues,
+    GitOption,
+    Secret,
+}
+
+impl Kind {
+    /// Says why `text` is no such value.
+    pub fn check(self, text: &str) -> Result<(), String> {
+        match self {
+            Self::Text | Self::List | Self::Commas => Ok(()),
+            Self::Bool => parse_bool(text).map(drop),
+            Self::Int => parse_int(text).map(drop),
+            Self::Duration => parse_duration(text).map(drop),
+            Self::Choice(words) if words.contains(&text) => Ok(()),
+            Self::Choice(words) => {
+                let words: Vec<String> = words.iter().map(|word| go_quote(word)).collect();
+                let (last, others) = words.split_last().expect("a choice is not empty");
+                Err(format!("must be {} or {last}", others.join(", ")))
+            }
+            Self::KeyValue => parse_pair(text).map(drop),
+            Self::KeyValues => parse_pairs(text).map(drop),
+            Self::GitOption => check_git_option(text),
+            Self::Secret => secret::check(text).map_err(|error| error.to_string()),
+        }
+    }
+
+    /// Tells whether two valid values mean the same.
+    pub fn same(self, a: &str, b: &str) -> bool {
+        match self {
+            Self::Bool => parse_bool(a) == parse_bool(b),
+            Self::Int => parse_int(a) == parse_int(b),
+            Self::Duration => parse_duration(a) == parse_duration(b),
+            _ => a == b,
+        }
+    }
+
+    /// Returns the word for the value in a help text.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Bool => "",
+            Self::Int => "int",
+            Self::Duration => "duration",
+            Self::Text | Self::Choice(_) => "string",
+            Self::List | Self::Commas | Self::Secret => "strings",
+            Self::KeyValue | Self::KeyValues | Self::GitOption => "key=value",
+        }
+    }
+}
+
+pub fn parse_bool(text: &str) -> Result<bool, String> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+        _ => {
+            let text = go_quote(text);
+            Err(format!("strconv.ParseBool: parsing {text}: invalid syntax"))
+        }
+    }
+}
+
+/// Parses a decimal number, or one with a base prefix, possibly with underscores after it.
+pub fn parse_int(text: &str) -> Result<i64, String> {
+    let error = |what| {
+        let text = go_quote(text);
+        format!("strconv.ParseInt: parsing {text}: {what}")
+    };
+    let (negative, digits) = match text.as_bytes() {
+        [b'-', ..] => (true, &text[1..]),
+        [b'+', ..] => (false, &text[1..]),
+        _ => (false, text),
+    };
+    let lower = digits.to_ascii_lowercase();
+    let (radix, digits) = match lower.as_bytes() {
+        [b'0', b'x', ..] => (16, &lower[2..]),
+        [b'0', b'b', ..] => (2, &lower[2..]),
+        [b'0', b'o', ..] => (8, &lower[2..]),
+        [b'0', _, ..] => (8, &lower[1..]),
+        _ => (10, &*lower),
+    };
+    let after_prefix = digits.strip_prefix('_').filter(|_| radix != 10);
+    let parts: Vec<&str> = after_prefix.unwrap_or(digits).split('_').collect();
+    let digits = parts.concat();
+    if parts.contains(&"") || !digits.chars().all(|c| c.is_digit(radix)) {
+        return Err(error("invalid syntax"));
+    }
+    let magnitude = i128::from_str_radix(&digits, radix);
+    let number = magnitude.map(|n| if negative { -n } else { n });
+    let number = number.ok().and_then(|n| i64::try_from(n).ok());
+    number.ok_or_else(|| error("value out of range"))
+}
+
+/// Parses `6h`, `336h0m0s`, `1.5m`; the result is in nanoseconds.
+pub fn parse_duration(text: &str) -> Result<i64, String> {
+    let invalid = || format!("time: invalid duration {}", go_quote(text));
+    let (negative, mut rest) = match text.as_bytes() {
+        [b'-', ..] => (true, &text[1..]),
+        [b'+', ..] => (false, &text[1..]),
+        _ => (false, text),
+    };
+    if rest == "0" {
+        return Ok(0);
+    }
+    if rest.is_empty() {
+        return Err(invalid());
+    }
+    let mut total: u128 = 0;
+    while !rest.is_empty() {
+        let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
+        let (whole, after) = rest.split_at(digits(rest));
+        let (fraction, after) = match after.strip_prefix('.') {
+            Some(after) => after.split_at(digits(after)),
+            None => ("", after),
+        };
+        if whole.is_empty() && fraction.is_empty() {
+            return Err(invalid());
+        }
+        let unit_end = after.find(|c: char| c == '.' || c.is_ascii_digit());
+        let (unit, after) = after.split_at(unit_end.unwrap_or(after.len()));
+        let nanoseconds: u128 = match unit {
+            "" => {
+                let text = go_quote(text);
+                return Err(format!("time: missing unit in duration {text}"));
+            }
+            "ns" => 1,
+            "us" | "µs" | "μs" => 1_000,
+            "ms" => 1_000_000,
+            "s" => 1_000_000_000,
+            "m" => 60_000_000_000,
+            "h" => 3_600_000_000_000,
+            unit => {
+                let (unit, text) = (go_quote(unit), go_quote(text));
+                return Err(format!("time: unknown unit {unit} in duration {text}"));
+            }
+        };
+        let whole: u64 = match whole {
+            "" => 0,
+            whole => whole.parse().map_err(|_| invalid())?,
+        };
+        // Digits beyond the 18th of a fraction are below a nanosecond, whatever the unit.
+        let fraction = &fraction[..fraction.len().min(18)];
+        let scale = 10u128.pow(u32::try_from(fraction.len()).expect("at most 18"));
+        let part: u128 = fraction.parse().unwrap_or(0);
+        total += u128::from(whole) * nanoseconds + part * nanoseconds / scale;
+        if total > 1 << 63 {
+            return Err(invalid());
+        }
+        rest = after;
+    }
+    let total = i128::try_from(total).expect("at most 2^63");
+    i64::try_from(if negative { -total } else { total }).map_err(|_| invalid())
+}
+
+pub fn parse_pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) => Ok((key.into(), value.into())),
+        None => Err(format!(
+            "invalid argument value. expect key=value, got {text}"
+        )),
+    }
+}
+
+/// Parses pairs separated by semicolons; nothing at all is no pair.
+pub fn parse_pairs(text: &str) -> Result<Vec<(String, String)>, String> {
+    match text {
+        "" => Ok(Vec::new()),
+        text => text.split(';').map(parse_pair).collect(),
+    }
+}
+
+fn check_git_option(text: &str) -> Result<(), String> {
+    let Some((key, value)) = text.split_once('=') else {
+        return Err(format!(
+            "invalid git flag, must be in the key=value format: {text}"
+        ));
+    };
+    match key {
+        "single-branch" | "recurse-submodules" | "insecure-skip-tls" => parse_bool(value).map(drop),
+        "depth" => parse_int(value).map(drop),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn booleans() {
+        for text in ["1", "t", "T", "true", "TRUE", "True"] {
+            assert_eq!(parse_bool(text), Ok(true));
+        }
+        for text in ["0", "f", "F", "false", "FALSE", "False"] {
+            assert_eq!(parse_bool(text), Ok(false));
+        }
+        for text in ["", "yes", "tRUE"] {
+            let want = format!("strconv.ParseBool: parsing {text:?}: invalid syntax");
+            assert_eq!(parse_bool(text), Err(want));
+        }
+    }
+
+    #[test]
+    fn numbers() {
+        #[rustfmt::skip] // a table keeps its columns
+        let cases = [
+            ("0",        Ok(0)),
+            ("-1",       Ok(-1)),
+            ("+7",       Ok(7)),
+            ("0x1F",     Ok(31)),
+            ("010",      Ok(8)),
+            ("0o10",     Ok(8)),
+            ("0b11",     Ok(3)),
+            ("0x_ff",    Ok(255)),
+            ("1_000",    Ok(1000)),
+            ("_1",       Err("strconv.ParseInt: parsing \"_1\": invalid syntax")),
+            ("9223372036854775807", Ok(i64::MAX)),
+            ("9223372036854775808", Err("strconv.ParseInt: parsing \"9223372036854775808\": value out of range")),
+            ("",         Err("strconv.ParseInt: parsing \"\": invalid syntax")),
+            ("08",       Err("strconv.ParseInt: parsing \"08\": invalid syntax")),
+            ("1.5",      Err("strconv.ParseInt: parsing \"1.5\": invalid syntax")),
+            ("x",        Err("strconv.ParseInt: parsing \"x\": invalid syntax")),
+        ];
+        for (text, want) in cases {
+            assert_eq!(parse_int(text), want.map_err(str::to_owned), "{text}");
+        }
+    }
+
+    #[test]
+    fn durations() {
+        const SECOND: i64 = 1_000_000_000;
+        #[rustfmt::skip] // a table keeps its columns
+        let cases = [
+            ("0",         Ok(0)),
+            ("6h",        Ok(6 * 3600 * SECOND)),
+            ("336h0m0s",  Ok(336 * 3600 * SECOND)),
+            ("90m",       Ok(90 * 60 * SECOND)),
+            ("-1.5s",     Ok(-3 * SECOND / 2)),
+            (".5ms1µs",   Ok(501_000)),
+            ("1.s",       Ok(SECOND)),
+            ("-9223372036854775808ns", Ok(i64::MIN)),
+            ("6",         Err("time: missing unit in duration \"6\"")),
+            ("1h6",       Err("time: missing unit in duration \"1h6\"")),
+            ("6d",        Err("time: unknown unit \"d\" in duration \"6d\"")),
+            ("",          Err("time: invalid duration \"\"")),
+            ("-",         Err("time: invalid duration \"-\"")),
+            ("h",         Err("time: invalid duration \"h\"")),
+            (".s",        Err("time: invalid duration \".s\"")),
+            ("9223372036854775808ns",  Err("time: invalid duration \"9223372036854775808ns\"")),
+            ("99999999999999999999h",  Err("time: invalid duration \"99999999999999999999h\"")),
+        ];
+        for (text, want) in cases {
+            assert_eq!(parse_duration(text), want.map_err(str::to_owned), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_kinds_refuse() {
+        #[rustfmt::skip] // a table keeps its columns
+        let cases = [
+            (Kind::KeyValue,  "a=b=c",  ""),
+            (Kind::KeyValue,  "a",      "invalid argument value. expect key=value, got a"),
+            (Kind::KeyValues, "",       ""),
+            (Kind::KeyValues, "a=b;c=d/e", ""),
+            (Kind::KeyValues, "a=b;c",  "invalid argument value. expect key=value, got c"),
+            (Kind::Choice(&["gzip", "zstd"]), "xz", "must be \"gzip\" or \"zstd\""),
+            (Kind::Choice(&["gzip", "zstd"]), "zstd", ""),
+            (Kind::GitOption, "depth=1", ""),
+            (Kind::GitOption, "new=1",  ""),
+            (Kind::GitOption, "branch", "invalid git flag, must be in the key=value format: branch"),
+            (Kind::GitOption, "depth=x", "strconv.ParseInt: parsing \"x\": invalid syntax"),
+            (Kind::GitOption, "single-branch=", "strconv.ParseBool: parsing \"\": invalid syntax"),
+            (Kind::Secret,    "src=x",  "secret requires id=ID"),
+        ];
+        for (kind, text, want) in cases {
+            let got = kind.check(text).err().unwrap_or_default();
+            assert_eq!(got, want, "{kind:?} {text}");
+        }
+        assert!(Kind::Duration.same("336h", "336h0m0s") && Kind::Bool.same("t", "1"));
+    }
+}

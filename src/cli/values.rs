@@ -1,0 +1,150 @@
+//! The values that flags were given.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::table::{Flag, State};
+use super::value::{self, Kind};
+
+/// Values by flag, each valid for its kind.
+pub struct Values {
+    table: &'static [&'static [Flag]],
+    given: BTreeMap<&'static str, Vec<String>>,
+}
+
+impl fmt::Debug for Values {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.given.fmt(f)
+    }
+}
+
+impl Values {
+    pub fn new(table: &'static [&'static [Flag]]) -> Self {
+        Self {
+            table,
+            given: BTreeMap::new(),
+        }
+    }
+
+    /// Records one use of a flag. Its value has been checked.
+    pub fn add(&mut self, flag: &Flag, value: &str) {
+        let values = self.given.entry(flag.canonical()).or_default();
+        match flag.kind {
+            Kind::List | Kind::KeyValue | Kind::KeyValues | Kind::GitOption | Kind::Secret => {
+                values.push(value.into());
+            }
+            Kind::Commas => values.extend(value.split(',').map(str::to_owned)),
+            Kind::Text | Kind::Bool | Kind::Int | Kind::Duration | Kind::Choice(_) => {
+                *values = vec![value.into()];
+            }
+        }
+    }
+
+    pub fn is_given(&self, name: &str) -> bool {
+        self.flag(name);
+        self.given.contains_key(name)
+    }
+
+    /// Returns the value, or the default.
+    pub fn text(&self, name: &str) -> &str {
+        let default = self.flag(name).default;
+        self.list(name).last().map_or(default, String::as_str)
+    }
+
+    /// Returns the value unless it is empty.
+    pub fn non_empty(&self, name: &str) -> Option<&str> {
+        Some(self.text(name)).filter(|text| !text.is_empty())
+    }
+
+    pub fn bool(&self, name: &str) -> bool {
+        value::parse_bool(self.text(name)).expect("the value was checked")
+    }
+
+    pub fn int(&self, name: &str) -> i64 {
+        value::parse_int(self.text(name)).expect("the value was checked")
+    }
+
+    /// Returns all values in the order given.
+    pub fn list(&self, name: &str) -> &[String] {
+        self.flag(name);
+        self.given.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// Returns all pairs in the order given.
+    pub fn pairs(&self, name: &str) -> Vec<(String, String)> {
+        let kind = self.flag(name).kind;
+        let parse = |text: &String| match kind {
+            Kind::KeyValues => value::parse_pairs(text),
+            _ => value::parse_pair(text).map(|pair| vec![pair]),
+        };
+        let pairs = self.list(name).iter().map(parse);
+        pairs
+            .flat_map(|pairs| pairs.expect("the value was checked"))
+            .collect()
+    }
+
+    /// Returns the first flag that asks for something that is not there yet.
+    pub fn not_yet(&self) -> Option<&'static str> {
+        let mut flags = self.flags().filter(|flag| flag.state == State::Later);
+        let asks = |flag: &&Flag| {
+            let mut values = self.list(flag.name).iter();
+            values.any(|value| !value.is_empty() && !flag.kind.same(value, flag.default))
+        };
+        flags.find(asks).map(|flag| flag.name)
+    }
+
+    /// Returns the flags that were given although there is nothing to do for them, with the reason.
+    pub fn holding(&self) -> impl Iterator<Item = (&'static str, &'static str)> + '_ {
+        let given = self.flags().filter(|flag| self.is_given(flag.name));
+        given.filter_map(|flag| match flag.state {
+            State::Holds(reason) => Some((flag.name, reason)),
+            _ => None,
+        })
+    }
+
+    fn flags(&self) -> impl Iterator<Item = &'static Flag> {
+        self.table.iter().copied().flatten()
+    }
+
+    fn flag(&self, name: &str) -> &'static Flag {
+        let flag = self.flags().find(|flag| flag.name == name);
+        flag.unwrap_or_else(|| panic!("the table has a flag {name}"))
+    }
+
+    /// Prints the values given, one `name=value` each.
+    #[cfg(test)]
+    pub fn given(&self) -> Vec<String> {
+        let each = |(name, values): (&&str, &Vec<String>)| {
+            let lines = values.iter().map(|value| format!("{name}={value}"));
+            lines.collect::<Vec<_>>()
+        };
+        self.given.iter().flat_map(each).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{args, table};
+
+    #[test]
+    fn what_is_not_there_yet() {
+        #[rustfmt::skip] // a table keeps its columns
+        let cases = [
+            ("--cache=true --no-push-cache", None),
+            ("--cache-ttl=336h0m0s --cache-dir=/cache --cache-copy-layers=false --cache-repo=", None),
+            ("--cache-ttl=6h",               Some("cache-ttl")),
+            ("--cache-dir=/c",               Some("cache-dir")),
+            ("--cache-copy-layers",          Some("cache-copy-layers")),
+            ("--credential-helpers=",        None),
+            ("--credential-helpers=ecr",     Some("credential-helpers")),
+            ("--dryrun",                     Some("dryrun")),
+            ("--secret=id=a",                Some("secret")),
+            ("--git depth=1",                Some("git")),
+        ];
+        for (words, want) in cases {
+            let args: Vec<String> = words.split(' ').map(str::to_owned).collect();
+            let parsed = args::parse(table::EXECUTOR, &args).unwrap();
+            assert_eq!(parsed.values.not_yet(), want, "{words}");
+        }
+    }
+}
