@@ -46,6 +46,7 @@ pub mod net;
 pub mod output;
 pub mod plan;
 pub mod registry;
+pub mod report;
 pub mod rootfs;
 pub mod snapshot;
 pub mod store;

@@ -1,1 +1,56 @@
-fn main() {}
+//! The process's edge: arguments in, exit status out.
+
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+use executor::cli::{self, Advice, BuildArguments, Command, Mistake, Place, env::Environment};
+use executor::{context, log, report};
+
+fn main() -> ExitCode {
+    let text = |arg: OsString| arg.to_string_lossy().into_owned();
+    let args: Vec<String> = std::env::args_os().skip(1).map(text).collect();
+    ExitCode::from(match cli::parse(&args) {
+        Ok(Command::Print(text)) => print(&text),
+        Ok(Command::Build(arguments)) => build(&arguments),
+        Ok(Command::Login(_)) => not_supported_yet("executor login"),
+        Ok(Command::Logout(_)) => not_supported_yet("executor logout"),
+        Err(mistake) => report::mistake(&mistake),
+    })
+}
+
+fn build(arguments: &BuildArguments) -> u8 {
+    for notice in &arguments.notices {
+        report::print(&format!("{notice}\n"));
+    }
+    match arguments.log() {
+        Ok(options) => log::start(options),
+        Err(mistake) => return report::mistake(&mistake),
+    }
+    let current_dir = std::env::current_dir().unwrap_or_else(|_| "/".into());
+    let executable = std::env::current_exe().unwrap_or_default();
+    let place = Place {
+        current_dir: &current_dir,
+        executable: &executable,
+    };
+    let options = match arguments.resolve(&Environment::of_process(), place) {
+        Ok(options) => options,
+        Err(mistake) => return report::mistake(&mistake),
+    };
+    match context::open(&options.context, Path::new(&options.current_dir)) {
+        Ok(_) => not_supported_yet("building an image"),
+        Err(error) => report::refusal(&error),
+    }
+}
+
+fn print(text: &str) -> u8 {
+    u8::from(std::io::stdout().write_all(text.as_bytes()).is_err())
+}
+
+fn not_supported_yet(what: &str) -> u8 {
+    report::mistake(&Mistake {
+        error: cli::Error::NotSupportedYet(what.into()),
+        advice: Advice::Nothing,
+    })
+}

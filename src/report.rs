@@ -1,0 +1,269 @@
+//! What the user sees of an error: its causes, the lines of the Dockerfile it belongs to, and what to do about it.
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::io::Write as _;
+
+use crate::cli::{Advice, Mistake};
+use crate::context;
+use crate::dockerfile::Span;
+use crate::log;
+
+/// An error that knows more than its text.
+pub trait Explain: Error {
+    /// Returns what the user can do about it.
+    fn help(&self) -> Option<String> {
+        None
+    }
+
+    /// Returns the instruction it belongs to.
+    fn excerpt(&self) -> Option<Excerpt<'_>> {
+        None
+    }
+
+    /// Returns the status the executor ends with.
+    fn exit_status(&self) -> u8 {
+        1
+    }
+}
+
+impl Explain for context::Error {
+    fn help(&self) -> Option<String> {
+        self.help()
+    }
+}
+
+/// Lines of a Dockerfile.
+#[derive(Debug, Clone, Copy)]
+pub struct Excerpt<'a> {
+    pub file_name: &'a str,
+    /// The whole file.
+    pub text: &'a str,
+    pub span: Span,
+}
+
+/// Longest instruction that is shown whole.
+const MAX_LINES: usize = 12;
+
+/// Prints a mistake on the command line on stderr and returns the exit status.
+pub fn mistake(mistake: &Mistake) -> u8 {
+    let Mistake { error, advice } = mistake;
+    if error.is_fatal_line() {
+        let causes: String = causes(error).map(|cause| format!(": {cause}")).collect();
+        tracing::error!(target: log::FATAL, "{error}{causes}");
+        return 1;
+    }
+    let mut text = format!("Error: {}", chain(error));
+    if let Some(help) = error.help() {
+        let _ = writeln!(text, "help: {help}");
+    }
+    match advice {
+        Advice::Usage(usage) => text += &format!("{usage}\n"),
+        Advice::Pointer(line) => text += &format!("{line}\n"),
+        Advice::Nothing => {}
+    }
+    print(&text);
+    1
+}
+
+/// Prints why a build does not begin, in the way of a mistake on the command line, and returns the exit status.
+pub fn refusal(error: &(dyn Explain + 'static)) -> u8 {
+    print(&format!("Error: {}", render(error)));
+    error.exit_status()
+}
+
+/// Prints what a build failed with on stderr and returns the exit status.
+pub fn failure(error: &(dyn Explain + 'static)) -> u8 {
+    print(&render(error));
+    error.exit_status()
+}
+
+/// Prints text on stderr as it is. A stderr that nobody reads any more is no reason to end differently.
+pub fn print(text: &str) {
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+}
+
+fn render(error: &(dyn Explain + 'static)) -> String {
+    let mut text = chain(error);
+    if let Some(excerpt) = error.excerpt() {
+        text += &excerpt.render();
+    }
+    if let Some(help) = error.help() {
+        let _ = writeln!(text, "help: {help}");
+    }
+    text
+}
+
+fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = format!("{error}\n");
+    for cause in causes(error) {
+        let _ = writeln!(text, "  caused by: {cause}");
+    }
+    text
+}
+
+/// Returns the causes of an error, outermost first.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(error.source(), |cause| (**cause).source())
+}
+
+impl Excerpt<'_> {
+    fn render(&self) -> String {
+        let Span {
+            first_line,
+            last_line,
+        } = self.span;
+        let shown_end = last_line.min(first_line + MAX_LINES - 1);
+        let width = (shown_end + 1).to_string().len();
+        let mut text = format!(
+            "{:width$}  --> {}:{first_line}\n",
+            "",
+            self.file_name,
+            width = width + 1
+        );
+        for (number, line) in (1..).zip(self.text.lines()) {
+            if number + 1 < first_line || number > last_line + 1 {
+                continue;
+            }
+            if number > shown_end && number <= last_line {
+                if number == last_line {
+                    let _ = writeln!(text, "   > {:>width$} |", "…");
+                }
+                continue;
+            }
+            let mark = if (first_line..=last_line).contains(&number) {
+                '>'
+            } else {
+                ' '
+            };
+            let line: String = line.chars().map(visible).collect();
+            let row = format!("   {mark} {number:>width$} | {line}");
+            let _ = writeln!(text, "{}", row.trim_end());
+        }
+        text
+    }
+}
+
+/// Keeps a Dockerfile from steering the terminal.
+fn visible(character: char) -> char {
+    match character.is_control() && character != '\t' {
+        true => char::REPLACEMENT_CHARACTER,
+        false => character,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::{Expect, expect};
+
+    #[derive(Debug, thiserror::Error)]
+    enum Failure {
+        #[error("error building image: stage `builder` failed")]
+        Stage(#[source] Box<Failure>),
+        #[error("COPY failed")]
+        Copy(#[source] Box<Failure>),
+        #[error("no files in the build context match `src/*.rs`")]
+        NoMatch,
+    }
+
+    const TEXT: &str = "FROM a\n\n\n\n\nWORKDIR /src\nCOPY src/*.rs ./\nRUN cargo build\n";
+
+    impl Explain for Failure {
+        fn help(&self) -> Option<String> {
+            Some("`.dockerignore` excludes 3 files".into())
+        }
+
+        fn excerpt(&self) -> Option<Excerpt<'_>> {
+            Some(excerpt(TEXT, 7, 7))
+        }
+    }
+
+    fn excerpt(text: &str, first_line: usize, last_line: usize) -> Excerpt<'_> {
+        Excerpt {
+            file_name: "Dockerfile",
+            text,
+            span: Span {
+                first_line,
+                last_line,
+            },
+        }
+    }
+
+    #[test]
+    fn layout() {
+        let error = Failure::Copy(Failure::NoMatch.into());
+        let error = Failure::Stage(error.into());
+        expect![[r#"
+            error building image: stage `builder` failed
+              caused by: COPY failed
+              caused by: no files in the build context match `src/*.rs`
+                --> Dockerfile:7
+                 6 | WORKDIR /src
+               > 7 | COPY src/*.rs ./
+                 8 | RUN cargo build
+            help: `.dockerignore` excludes 3 files
+        "#]]
+        .assert_eq(&render(&error));
+        assert_eq!(error.exit_status(), 1);
+    }
+
+    fn check(text: &str, first_line: usize, last_line: usize, want: Expect) {
+        want.assert_eq(&format!(
+            "error\n{}",
+            excerpt(text, first_line, last_line).render()
+        ));
+    }
+
+    #[test]
+    fn excerpts() {
+        check(
+            "FROM a\n",
+            1,
+            1,
+            expect![[r#"
+                error
+                    --> Dockerfile:1
+                   > 1 | FROM a
+            "#]],
+        );
+        check(
+            "FROM a\n\x1b[2JRUN b \\\n  c\nCMD d\nCMD e\n",
+            2,
+            3,
+            expect![[r#"
+                error
+                    --> Dockerfile:2
+                     1 | FROM a
+                   > 2 | �[2JRUN b \
+                   > 3 |   c
+                     4 | CMD d
+            "#]],
+        );
+        let long: String = (1..=30).map(|n| format!("line {n}\n")).collect();
+        check(
+            &long,
+            9,
+            25,
+            expect![[r#"
+                error
+                     --> Dockerfile:9
+                      8 | line 8
+                   >  9 | line 9
+                   > 10 | line 10
+                   > 11 | line 11
+                   > 12 | line 12
+                   > 13 | line 13
+                   > 14 | line 14
+                   > 15 | line 15
+                   > 16 | line 16
+                   > 17 | line 17
+                   > 18 | line 18
+                   > 19 | line 19
+                   > 20 | line 20
+                   >  … |
+                     26 | line 26
+            "#]],
+        );
+    }
+}
