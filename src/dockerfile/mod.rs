@@ -5,7 +5,7 @@
 //!
 //! # Reading order
 //! `lines` joins physical lines, `node` takes an instruction apart (with `flags`, `words`, `json_form`, `heredoc`), `parse`
-//! applies each keyword's rules, [`check`] looks for what is valid but probably not meant. [`print`] is the way back.
+//! applies each keyword's rules, [`check`] looks for what is valid but probably not meant. [`mod@print`] is the way back.
 //!
 //! # Spec
 //! `docker/dockerfile:1` and labs; rule ids (`LEX-1` …) in comments and tests are those of the project's language specification.
@@ -177,8 +177,14 @@ pub fn parse(text: &[u8], options: &Options) -> Result<Dockerfile, Error> {
 
 /// Parses a trigger as `ONBUILD` stored it, in stable syntax and with `\` as the escape (OB-4).
 ///
+/// ```
+/// use executor::dockerfile::{Keyword, parse_trigger};
+/// assert_eq!(parse_trigger("ADD . /app")?.keyword(), Keyword::Add);
+/// # Ok::<(), executor::dockerfile::Error>(())
+/// ```
+///
 /// # Errors
-/// As for [`parse`]; lines count from the trigger's first. A `FROM` is refused, and so is more than one instruction.
+/// As for [`parse()`]; lines count from the trigger's first. A `FROM` is refused, and so is more than one instruction.
 pub fn parse_trigger(text: &str) -> Result<Instruction, Error> {
     let nodes = node::read(text.as_bytes(), '\\', 0)?;
     let [node] = &nodes[..] else {

@@ -1,6 +1,6 @@
 //! Build checks: findings about a Dockerfile that is valid but perhaps not what was meant (language spec 7).
 //!
-//! [`text`] holds the rules that are decided by the text alone, for all stages; [`stage`] those that only count for a
+//! `text` holds the rules that are decided by the text alone, for all stages; [`stage`] those that only count for a
 //! stage that is built. What depends on expanded values is found when the plan is made, with [`Finding::new`] and
 //! [`Settings::allows`].
 
