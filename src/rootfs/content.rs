@@ -17,26 +17,40 @@ impl ContentHash {
     }
 }
 
-/// Hashes of files by inode. A row holds for as long as the inode's ctime stands still.
+/// What is known of files by inode. A row holds for as long as the inode's ctime stands still.
 #[derive(Debug, Default)]
 pub(super) struct Table {
-    rows: HashMap<u64, (i64, ContentHash)>,
+    rows: HashMap<u64, Row>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Row {
+    ctime: i64,
+    pub hash: ContentHash,
+    /// Whether it is known to have no extended attributes.
+    pub is_bare: bool,
 }
 
 impl Table {
-    pub fn insert(&mut self, stat: &Stat, hash: ContentHash) {
-        self.rows.insert(stat.inode, (stat.ctime, hash));
+    pub fn insert(&mut self, stat: &Stat, hash: ContentHash, is_bare: bool) {
+        let ctime = stat.ctime;
+        let row = Row {
+            ctime,
+            hash,
+            is_bare,
+        };
+        self.rows.insert(stat.inode, row);
     }
 
-    pub fn get(&self, inode: u64, ctime: i64) -> Option<ContentHash> {
-        let row = self.rows.get(&inode).filter(|(then, _)| *then == ctime);
-        row.map(|(_, hash)| *hash)
+    pub fn get(&self, inode: u64, ctime: i64) -> Option<Row> {
+        let row = self.rows.get(&inode).filter(|row| row.ctime == ctime);
+        row.copied()
     }
 
-    /// Carries a row over a change of our own that leaves the content alone.
+    /// Carries a row over a change of our own that leaves content and attributes alone.
     pub fn follow(&mut self, before: &Stat, after: &Stat) {
-        if let Some(hash) = self.get(before.inode, before.ctime) {
-            self.insert(after, hash);
+        if let Some(row) = self.get(before.inode, before.ctime) {
+            self.insert(after, row.hash, row.is_bare);
         }
     }
 

@@ -74,8 +74,8 @@ impl Rootfs {
         name: &[u8],
         disk: &Stat,
     ) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, Errno> {
-        // Nothing else can have attributes of the kinds that travel.
-        if !disk.is_file() && !disk.is_dir() {
+        // Nothing but files and directories can have attributes of the kinds that travel.
+        if self.is_bare(disk) || !(disk.is_file() || disk.is_dir()) {
             return Ok(self.metadata().intended(disk).xattrs);
         }
         let fd = self.open_disk(dir, name, disk, OFlags::NONBLOCK)?;
@@ -96,13 +96,19 @@ impl Rootfs {
 
     /// Returns the hash of the content of the file `stat`, if it passed through this root and was not touched since.
     pub(crate) fn content_hash(&self, inode: u64, ctime: i64) -> Option<ContentHash> {
-        self.content().get(inode, ctime)
+        Some(self.content().get(inode, ctime)?.hash)
+    }
+
+    /// Tells whether the file `stat` is known to have no extended attributes.
+    pub(super) fn is_bare(&self, stat: &Stat) -> bool {
+        let known = self.content().get(stat.inode, stat.ctime);
+        known.is_some_and(|known| known.is_bare)
     }
 
     /// Remembers what the file `opened` contains, as just read from it.
     pub(crate) fn remember_content(&self, opened: &File, hash: ContentHash) {
         if let Ok(stat) = Stat::read(opened.as_fd(), b"") {
-            self.content().insert(&stat, hash);
+            self.content().insert(&stat, hash, false);
         }
     }
 

@@ -176,8 +176,9 @@ mod tests {
 
     #[test]
     fn what_a_run_changed_on_disk_wins() {
+        type Case = (&'static str, fn(&mut Stat), &'static str);
         #[rustfmt::skip] // a table keeps its columns
-        let cases: [(&str, fn(&mut Stat), &str); 6] = [
+        let cases: [Case; 6] = [
             ("nothing",   |_| {},                                    "CharDevice 666 0:5 (1, 3)"),
             ("chmod",     |s| s.mode = 0o640,                        "CharDevice 640 0:5 (1, 3)"),
             ("chown",     |s| s.uid = 0,                             "CharDevice 666 0:1000 (1, 3)"),

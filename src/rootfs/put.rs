@@ -131,7 +131,9 @@ impl Batch<'_> {
     pub fn finish(mut self) -> Result<(), Error> {
         self.parent = None;
         for (path, mtime) in std::mem::take(&mut self.times).iter().rev() {
-            let set = self.root.parent_of(path).and_then(|(dir, name)| {
+            let above = path.parent().unwrap_or_default();
+            let set = self.root.open_real_dir(&above).and_then(|dir| {
+                let name = path.file_name().unwrap_or(b".");
                 // A later entry may have taken its place.
                 if !Stat::read(dir.as_fd(), name)?.is_dir() {
                     return Ok(());
@@ -139,7 +141,7 @@ impl Batch<'_> {
                 rustix::fs::utimensat(dir, name, &timestamps(*mtime), AtFlags::SYMLINK_NOFOLLOW)
             });
             match set {
-                Ok(()) | Err(Errno::NOENT | Errno::NOTDIR) => {}
+                Ok(()) | Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {}
                 Err(errno) => return Err(Error::access("set the time of", path, errno)),
             }
         }
@@ -228,7 +230,8 @@ impl Batch<'_> {
         let (size, hash) = copied?;
         let disk = self.root.settle_new(dir, name, Some(file.as_fd()), &wanted);
         let disk = disk.map_err(|e| error("set the attributes of", e))?;
-        self.root.content().insert(&disk, hash);
+        let is_bare = entry.xattrs.is_empty();
+        self.root.content().insert(&disk, hash, is_bare);
         Ok(size)
     }
 
@@ -416,6 +419,20 @@ mod tests {
     }
 
     #[test]
+    fn times_do_not_go_through_a_link_that_came_later() {
+        let t = Scratch::new();
+        let mut batch = t.root.batch();
+        for entry in [dir("b/d", 0o755), dir("a/d", 0o755), symlink("a", "b")] {
+            let mut entry = entry;
+            entry.mtime.seconds += i64::from(entry.path == LayerPath::clean("a/d"));
+            batch.put(&entry, &mut io::empty()).unwrap();
+        }
+        batch.finish().unwrap();
+        let stat = t.root.stat(&LayerPath::clean("b/d")).unwrap().unwrap();
+        assert_eq!(stat.mtime.seconds, 1_000_000_000);
+    }
+
+    #[test]
     fn nothing_leaves_the_root() {
         #[rustfmt::skip] // a table keeps its columns
         let cases = [
@@ -456,5 +473,35 @@ mod tests {
             let got = t.root.put(&entry, &mut io::empty()).unwrap_err();
             assert_eq!(got.to_string(), want);
         }
+    }
+
+    #[test]
+    fn owners_on_disk_are_shifted() {
+        if !crate::rootfs::testing::is_root() {
+            eprintln!("skipped: needs root");
+            return;
+        }
+        let t = Scratch::new();
+        let shifted = Rootfs::open(t.root.path()).unwrap();
+        let shifted = shifted.with_id_shift(crate::rootfs::IdShift { offset: 100 });
+        let mut su = file("su", 0o4755, 0);
+        (su.uid, su.gid) = (3, u32::MAX - 1);
+        shifted.put(&su, &mut io::empty()).unwrap();
+        shifted
+            .put(&symlink("dir/link", "su"), &mut io::empty())
+            .unwrap();
+        let path = |text: &str| LayerPath::clean(text);
+        shifted.chown(&path("dir"), 7, 8).unwrap();
+        expect![[r#"
+            d 0755 7:8 /dir
+            l - 0:0 /dir/link -> su
+            f 4755 3:4294967294 /su 0
+        "#]]
+        .assert_eq(&crate::rootfs::testing::listing(&shifted));
+        let on_disk = |name: &str| t.root.stat(&path(name)).unwrap().unwrap();
+        assert_eq!((on_disk("dir").uid, on_disk("dir").gid), (107, 108));
+        assert_eq!(on_disk("dir/link").uid, 100);
+        // An owner for whom there is no room is remembered, and nobody else may become it.
+        assert_eq!(on_disk("su").mode, 0o755);
     }
 }

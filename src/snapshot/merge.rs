@@ -101,7 +101,8 @@ impl Merge<'_> {
         let is_candidate = node.ctime != stat.ctime
             || node.inode != stat.inode
             || !self.tree.is_device(&node, stat.device);
-        if !is_candidate && !(full && stat.kind == FileType::File) {
+        let is_read = is_candidate || (full && stat.kind == FileType::File);
+        if !is_read {
             return Ok(());
         }
         let xattrs = xattr_hash(walk)?;
