@@ -8,6 +8,8 @@
 
 pub mod clock;
 mod merge;
+#[cfg(test)]
+mod properties;
 mod refresh;
 #[cfg(test)]
 mod tests;
