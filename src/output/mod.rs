@@ -8,10 +8,13 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::image::{Descriptor, Digest, Family, Manifest, MediaType, json};
+use crate::image::{Descriptor, Digest, Family, ImageRef, Manifest, MediaType, json};
 use crate::layer;
 use crate::layout as image_layout;
+use crate::registry;
 use crate::store::{self, BlobStore};
+
+pub mod push;
 
 pub mod tarball;
 
@@ -76,6 +79,11 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 pub trait BlobSource: Send + Sync {
     /// Opens a blob; the reader must fail at its end if size or digest are not those of the descriptor.
     fn open(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send>, BoxError>;
+
+    /// Returns a repository that has the blob, so that a registry can mount it from there.
+    fn origin(&self, _: &Descriptor) -> Option<ImageRef> {
+        None
+    }
 }
 
 impl BlobSource for BlobStore {
@@ -102,6 +110,11 @@ pub enum Error {
     Copy { digest: Digest, source: io::Error },
     #[error("cannot write the image to `{}`", .path.display())]
     Tarball { path: PathBuf, source: layer::Error },
+    #[error("failed to push to destination {destination}")]
+    Push {
+        destination: String,
+        source: Box<registry::Error>,
+    },
     #[error("cannot send the digest to `{url}`")]
     Put { url: String, source: BoxError },
     #[error(transparent)]
@@ -114,6 +127,7 @@ impl Error {
     /// Returns what the user can do about it, if anything; printed after `help:`.
     pub fn help(&self) -> Option<String> {
         match self {
+            Self::Push { source, .. } => source.help(),
             Self::Store(e) | Self::Layout(image_layout::Error::Store(e)) => e.help(),
             _ => None,
         }

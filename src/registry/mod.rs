@@ -21,7 +21,7 @@ mod push;
 mod retry;
 mod server;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod transfer;

@@ -15,12 +15,12 @@ use crate::net::Net;
 use super::credentials::{self, Environment};
 use super::{Client, Credentials, Endpoints, Options, Retry, Source};
 
-pub(super) fn net() -> Net {
+pub(crate) fn net() -> Net {
     Net::new(crate::net::Options { http1_only: false }).unwrap()
 }
 
 /// Returns options without any flag, with quick retries, and with this environment.
-pub(super) fn options(variables: &[(&str, &str)]) -> Options {
+pub(crate) fn options(variables: &[(&str, &str)]) -> Options {
     let variables = variables.iter();
     let environment = variables.map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
     let credentials = Credentials::load(credentials::Options {
@@ -44,12 +44,12 @@ pub(super) fn options(variables: &[(&str, &str)]) -> Options {
     }
 }
 
-pub(super) fn client(net: &Net, variables: &[(&str, &str)]) -> Client {
+pub(crate) fn client(net: &Net, variables: &[(&str, &str)]) -> Client {
     Client::new(net, options(variables)).unwrap()
 }
 
 /// Returns a source of these bytes.
-pub(super) fn source(bytes: &[u8]) -> Source {
+pub(crate) fn source(bytes: &[u8]) -> Source {
     let bytes = bytes.to_vec();
     Source {
         open: Arc::new(move || Ok(Box::new(std::io::Cursor::new(bytes.clone())))),
@@ -57,13 +57,13 @@ pub(super) fn source(bytes: &[u8]) -> Source {
     }
 }
 
-pub(super) fn descriptor(bytes: &[u8]) -> Descriptor {
+pub(crate) fn descriptor(bytes: &[u8]) -> Descriptor {
     let media_type = MediaType::from(crate::image::media_type::OCI_LAYER);
     Descriptor::new(media_type, Digest::of(bytes), bytes.len() as u64)
 }
 
 /// Bytes that look like a blob, different for each seed.
-pub(super) fn noise(seed: u64, size: usize) -> Vec<u8> {
+pub(crate) fn noise(seed: u64, size: usize) -> Vec<u8> {
     let mut random = fastrand::Rng::with_seed(seed);
     std::iter::repeat_with(|| random.u8(..))
         .take(size)
@@ -71,27 +71,27 @@ pub(super) fn noise(seed: u64, size: usize) -> Vec<u8> {
 }
 
 /// A `docker-registry` process on a free port; it ends with the test.
-pub(super) struct DockerRegistry {
-    pub(super) address: String,
+pub(crate) struct DockerRegistry {
+    pub(crate) address: String,
     process: Child,
     _dir: tempfile::TempDir,
 }
 
 /// How a [`DockerRegistry`] protects itself.
 #[derive(Default)]
-pub(super) struct Protection {
+pub(crate) struct Protection {
     /// One user, `me` with the password `secret`.
-    pub(super) password: bool,
+    pub(crate) password: bool,
     /// Certificate and key, in PEM.
-    pub(super) tls: Option<(String, String)>,
+    pub(crate) tls: Option<(String, String)>,
     /// Asks for a certificate of this authority.
-    pub(super) client_authority: Option<String>,
+    pub(crate) client_authority: Option<String>,
     /// A token server's URL, and the certificate of its key.
-    pub(super) token: Option<(String, String)>,
+    pub(crate) token: Option<(String, String)>,
 }
 
 impl DockerRegistry {
-    pub(super) fn start(protection: &Protection) -> Self {
+    pub(crate) fn start(protection: &Protection) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = |name: &str| dir.path().join(name).display().to_string();
         let mut config = format!(
@@ -157,7 +157,7 @@ impl DockerRegistry {
         }
     }
 
-    pub(super) fn image(&self, name: &str) -> ImageRef {
+    pub(crate) fn image(&self, name: &str) -> ImageRef {
         format!("{}/{name}", self.address).parse().unwrap()
     }
 }
@@ -171,27 +171,27 @@ impl Drop for DockerRegistry {
 
 /// A request as a [`Scripted`] server received it.
 #[derive(Debug, Clone)]
-pub(super) struct Received {
-    pub(super) method: String,
+pub(crate) struct Received {
+    pub(crate) method: String,
     /// Path and query.
-    pub(super) path: String,
+    pub(crate) path: String,
     /// Names in lower case.
-    pub(super) headers: BTreeMap<String, String>,
-    pub(super) body: Vec<u8>,
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Received {
-    pub(super) fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         format!("{} {}", self.method, self.path)
     }
 
-    pub(super) fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", String::as_str)
     }
 }
 
 /// What a [`Scripted`] server does with a request.
-pub(super) struct Reply {
+pub(crate) struct Reply {
     status: u16,
     headers: Vec<(String, String)>,
     body: Vec<u8>,
@@ -200,7 +200,7 @@ pub(super) struct Reply {
 }
 
 impl Reply {
-    pub(super) fn new(status: u16) -> Self {
+    pub(crate) fn new(status: u16) -> Self {
         Self {
             status,
             headers: Vec::new(),
@@ -209,37 +209,37 @@ impl Reply {
         }
     }
 
-    pub(super) fn header(mut self, name: &str, value: impl Into<String>) -> Self {
+    pub(crate) fn header(mut self, name: &str, value: impl Into<String>) -> Self {
         self.headers.push((name.to_owned(), value.into()));
         self
     }
 
-    pub(super) fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+    pub(crate) fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = body.into();
         self
     }
 
     /// Announces the whole body but ends after some of it.
-    pub(super) fn cut(mut self, at: usize) -> Self {
+    pub(crate) fn cut(mut self, at: usize) -> Self {
         self.cut = Some(at);
         self
     }
 
     /// Ends the connection without a word.
-    pub(super) fn hang_up() -> Self {
+    pub(crate) fn hang_up() -> Self {
         Self::new(0)
     }
 }
 
 /// A server that answers each request as a function says, by plain HTTP on a bare socket.
-pub(super) struct Scripted {
-    pub(super) address: String,
+pub(crate) struct Scripted {
+    pub(crate) address: String,
     log: Arc<Mutex<Vec<Received>>>,
 }
 
 impl Scripted {
     /// Starts a server; the function also gets the number of requests before with the same method and path.
-    pub(super) fn start(
+    pub(crate) fn start(
         script: impl Fn(&Received, usize) -> Reply + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -272,16 +272,16 @@ impl Scripted {
         Self { address, log }
     }
 
-    pub(super) fn image(&self, name: &str) -> ImageRef {
+    pub(crate) fn image(&self, name: &str) -> ImageRef {
         format!("{}/{name}", self.address).parse().unwrap()
     }
 
-    pub(super) fn log(&self) -> Vec<Received> {
+    pub(crate) fn log(&self) -> Vec<Received> {
         self.log.lock().unwrap().clone()
     }
 
     /// Returns the requests so far, as `METHOD path`, without those that only ask for the scheme.
-    pub(super) fn lines(&self) -> Vec<String> {
+    pub(crate) fn lines(&self) -> Vec<String> {
         let log = self.log();
         let lines = log.iter().map(Received::line);
         lines.filter(|line| line != "GET /v2/").collect()
