@@ -139,7 +139,8 @@ impl Pump {
                     tracing::warn!(
                         digest = %self.descriptor.digest,
                         received_bytes = self.received,
-                        "Retrying operation after {delay:.1?} due to {error}"
+                        "Retrying operation after {delay:.1?} due to {}",
+                        error.chain()
                     );
                     tokio::time::sleep(delay).await;
                 }

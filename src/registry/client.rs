@@ -11,10 +11,11 @@ use url::Url;
 
 use crate::net::Net;
 
-use super::auth::{Challenge, Scope, Tokens};
+use super::auth::{Challenge, Scope};
 use super::pull::Images;
 use super::retry::{Backoff, Retry};
 use super::server::{Server, Trust};
+use super::token::Tokens;
 use super::{Error, Options, transfer};
 
 /// A client of any number of registries; clones share everything.
@@ -135,7 +136,10 @@ impl Client {
             let Some(delay) = backoff.next(error.retry_after()) else {
                 return Err(error);
             };
-            tracing::warn!("Retrying operation after {delay:.1?} due to {error}");
+            tracing::warn!(
+                "Retrying operation after {delay:.1?} due to {}",
+                error.chain()
+            );
             tokio::time::sleep(delay).await;
         }
     }

@@ -155,11 +155,14 @@ mod tests {
         assert_eq!(got, want, "{maps:?} {mirrors:?}");
     }
 
+    /// Maps, mirrors, whether the registry itself is skipped, an image, and what is tried for it.
+    type Case<'a> = (&'a [&'a str], &'a [&'a str], bool, &'a str, &'a [&'a str]);
+
     #[test]
     fn maps_come_before_mirrors_and_the_registry_last() {
         const HUB: &str = "index.docker.io/library/a:latest";
         #[rustfmt::skip] // a table keeps its columns
-        let cases: &[(&[&str], &[&str], bool, &str, &[&str])] = &[
+        let cases: &[Case] = &[
             (&[],                                &[],            true,  "a",       &[HUB]),
             (&["index.docker.io=m.io"],          &["n.io/p/q"],  false, "a",       &["m.io/library/a:latest", "n.io/p/q/library/a:latest", HUB]),
             (&["docker.io=m.io;q.io=r.io/x/"],   &[],            true,  "a",       &["m.io/library/a:latest"]),

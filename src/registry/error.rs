@@ -19,7 +19,7 @@ use super::credentials;
 pub enum Error {
     #[error("{0}")]
     Status(Box<Answer>),
-    #[error("{request}: no answer")]
+    #[error("{request} failed")]
     Transport {
         request: Box<RequestLine>,
         source: reqwest::Error,
@@ -59,7 +59,7 @@ pub enum Error {
     #[error("no child with platform {wanted} in index `{reference}`")]
     NoPlatform {
         reference: String,
-        wanted: Platform,
+        wanted: Box<Platform>,
         available: Vec<String>,
     },
     #[error("{what} in `{repository}` has the digest `{got}` instead of `{expected}`")]
@@ -204,6 +204,17 @@ impl Code {
 }
 
 impl Error {
+    /// Returns the error with its causes on one line, for a warning.
+    pub(super) fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = self.source();
+        while let Some(current) = cause {
+            text += &format!(": {current}");
+            cause = current.source();
+        }
+        text
+    }
+
     /// Returns the HTTP status, if it was one that failed the request.
     pub fn status(&self) -> Option<StatusCode> {
         match self {

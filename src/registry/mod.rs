@@ -16,6 +16,8 @@ mod blob;
 mod client;
 mod endpoints;
 mod error;
+#[cfg(test)]
+mod faults;
 mod pull;
 mod push;
 mod retry;
@@ -24,6 +26,9 @@ mod server;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+mod token;
+#[cfg(test)]
+mod token_tests;
 mod transfer;
 mod upload;
 

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use reqwest::Method;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap};
+use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::OnceCell;
@@ -55,7 +55,9 @@ impl RemoteImage {
 
 /// Images by name and platform, so that a name is looked up once in a build.
 #[derive(Default)]
-pub(super) struct Images(Mutex<HashMap<(ImageRef, Platform), Arc<OnceCell<Arc<RemoteImage>>>>>);
+pub(super) struct Images(Mutex<HashMap<(ImageRef, Platform), Cell>>);
+
+type Cell = Arc<OnceCell<Arc<RemoteImage>>>;
 
 /// One document from a registry, with what it is.
 #[derive(Debug, Clone)]
@@ -109,10 +111,26 @@ impl Client {
     pub async fn manifest_digest(&self, reference: &ImageRef) -> Result<Option<Digest>, Error> {
         let request = manifest_request(reference, Method::HEAD, Scope::pull(&reference.repository));
         let response = match self.send(&request).await {
-            Err(error) if error.status().is_some_and(|s| s.as_u16() == 404) => return Ok(None),
+            Err(error) if error.status() == Some(StatusCode::NOT_FOUND) => return Ok(None),
             result => result?,
         };
         Ok(content_digest(response.headers()))
+    }
+
+    /// Looks up an image under its own name only, afresh; `None` if there is no such image.
+    ///
+    /// For names that we give ourselves, such as those of cached layers: mirrors are not asked.
+    pub async fn existing_image(
+        &self,
+        reference: &ImageRef,
+        platform: &Platform,
+    ) -> Result<Option<RemoteImage>, Error> {
+        let retry = self.0.options.retry;
+        match self.find_at(reference, reference, platform, retry).await {
+            Ok(image) => Ok(Some(image)),
+            Err(error) if error.status() == Some(StatusCode::NOT_FOUND) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     async fn find(
@@ -152,7 +170,7 @@ impl Client {
                 Err(error) if candidate.mapped => {
                     tracing::warn!(
                         "Failed to retrieve image {reference} from {from} {host}: {}. Will try with the next registry, or fallback to the original registry.",
-                        chain(&error)
+                        error.chain()
                     );
                     failed = Some(error);
                 }
@@ -321,7 +339,7 @@ fn choose(index: &Index, reference: &ImageRef, wanted: &Platform) -> Result<Dige
         .map(Platform::to_string);
     Err(Error::NoPlatform {
         reference: reference.to_string(),
-        wanted: wanted.clone(),
+        wanted: Box::new(wanted.clone()),
         available: available.collect(),
     })
 }
@@ -336,15 +354,4 @@ fn parse<T: DeserializeOwned>(
         what,
         source,
     })
-}
-
-/// Returns an error with its causes on one line, for a warning.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(current) = cause {
-        text += &format!(": {current}");
-        cause = current.source();
-    }
-    text
 }

@@ -12,7 +12,7 @@ use crate::image::{Descriptor, Digest, ImageRef, MediaType};
 
 use super::auth::Scope;
 use super::client::{Client, Request, Target};
-use super::pull::{chain, content_digest, manifest_request};
+use super::pull::{content_digest, manifest_request};
 use super::upload::Upload;
 use super::{Error, transfer};
 
@@ -101,7 +101,7 @@ impl Client {
                 Ok(None) => return Ok(Pushed::Mounted),
                 Ok(Some(upload)) => location = Some(upload),
                 Err(error) => {
-                    tracing::debug!("cannot mount from {}: {}", from.name(), chain(&error))
+                    tracing::debug!("cannot mount from {}: {}", from.name(), error.chain())
                 }
             }
         }
@@ -278,7 +278,7 @@ impl Client {
         if overloaded {
             tracing::warn!(
                 "push permission for {image} could not be checked: {}",
-                chain(&error)
+                error.chain()
             );
             return Ok(());
         }
@@ -322,18 +322,33 @@ fn upload_request(image: &ImageRef) -> Request<'_> {
 }
 
 /// Returns where an answer says that the upload goes on; relative to what was asked.
+///
+/// A registry behind a proxy that ends TLS may not know that it is asked by https, so the same host is upgraded.
 fn location(image: &ImageRef, method: &Method, response: &Response) -> Result<Url, Error> {
+    let asked = response.url();
     let value = response.headers().get(LOCATION);
     let text = value.and_then(|value| value.to_str().ok());
-    let url = text.and_then(|text| response.url().join(text).ok());
-    url.filter(|url| matches!(url.scheme(), "http" | "https"))
-        .ok_or_else(|| Error::Protocol {
+    let url = text.and_then(|text| asked.join(text).ok());
+    match url {
+        Some(mut url) if matches!(url.scheme(), "http" | "https") => {
+            let same_host = url.host() == asked.host();
+            if same_host
+                && asked.scheme() == "https"
+                && url.scheme() == "http"
+                && url.port().is_none()
+            {
+                url = Url::parse(&url.as_str().replacen("http", "https", 1)).unwrap_or(url);
+            }
+            Ok(url)
+        }
+        _ => Err(Error::Protocol {
             request: Box::new(transfer::line(
                 &image.registry,
                 &image.repository,
                 method,
-                response.url(),
+                asked,
             )),
             reason: format!("the answer {} says no Location", response.status()),
-        })
+        }),
+    }
 }

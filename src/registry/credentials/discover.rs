@@ -51,6 +51,9 @@ pub(super) fn docker(environment: &Environment) -> Option<PathBuf> {
 mod tests {
     use super::*;
 
+    /// Variables, and the file that is found with them.
+    type Case<'a> = (&'a [(&'a str, &'a str)], Option<&'a str>);
+
     #[test]
     fn the_first_file_that_exists_is_read() {
         let dir = tempfile::tempdir().unwrap();
@@ -68,7 +71,7 @@ mod tests {
         }
         fs::create_dir_all(root.join("k8s/config.json")).unwrap(); // a directory is no file
         #[rustfmt::skip] // a table keeps its columns
-        let cases: &[(&[(&str, &str)], Option<&str>)] = &[
+        let cases: &[Case] = &[
             (&[],                                               None),
             (&[("DOCKER_CONFIG", "docker"), ("HOME", "home")],  Some("docker/config.json")),
             (&[("HOME", "home")],                               Some("home/.docker/config.json")),

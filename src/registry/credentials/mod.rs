@@ -337,11 +337,14 @@ fn choose(names: Option<&[String]>) -> Result<Vec<Helper>, Error> {
 mod tests {
     use super::*;
 
+    /// The values of the flag, and what is chosen.
+    type Case<'a> = (Option<&'a [&'a str]>, Option<Vec<Helper>>);
+
     #[test]
     fn helpers_are_chosen_by_name() {
         use Helper::{Env, Gitlab};
         #[rustfmt::skip] // a table keeps its columns
-        let cases: &[(Option<&[&str]>, Option<Vec<Helper>>)] = &[
+        let cases: &[Case] = &[
             (None,                         Some(vec![Env, Gitlab])),
             (Some(&[""]),                  Some(vec![])),
             (Some(&["gitlab", "env"]),     Some(vec![Gitlab, Env])),

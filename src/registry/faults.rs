@@ -1,0 +1,485 @@
+//! What servers do wrong, and what is made of it: scripted answers.
+
+use std::error::Error as _;
+use std::io::Read;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::testing::{Received, Reply, Scripted, client, descriptor, net, noise, options, source};
+use super::*;
+use crate::image::{Descriptor, Digest, Family, ImageRef};
+use crate::net::Net;
+
+/// A server that lets everybody in and answers everything else by `script`.
+fn open(script: impl Fn(&Received, usize) -> Reply + Send + Sync + 'static) -> Scripted {
+    Scripted::start(move |request, before| match request.path.as_str() {
+        "/v2/" => Reply::new(200),
+        _ => script(request, before),
+    })
+}
+
+fn pull(net: &Net, server: &Scripted, blob: &Descriptor) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    let mut reader = client(net, &[]).blob(&server.image("a"), blob);
+    match reader.read_to_end(&mut bytes) {
+        Ok(_) => Ok(bytes),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn put(net: &Net, server: &Scripted) -> Result<Digest, Error> {
+    let body = Bytes::from_static(b"{}");
+    net.block_on(client(net, &[]).push_manifest(
+        &server.image("a:1"),
+        body,
+        &Family::Oci.manifest(),
+    ))
+}
+
+fn digest_of(net: &Net, client: &Client, image: &ImageRef) -> Result<Option<Digest>, Error> {
+    net.block_on(client.manifest_digest(image))
+}
+
+/// Answers a range request as a registry that knows ranges does.
+fn ranged(request: &Received, blob: &[u8]) -> Reply {
+    let range = request.header("range");
+    let start = range
+        .strip_prefix("bytes=")
+        .and_then(|range| range.strip_suffix('-'));
+    match start.map(|start| start.parse::<usize>().unwrap()) {
+        None => Reply::new(200).body(blob),
+        Some(start) => Reply::new(206)
+            .header(
+                "Content-Range",
+                format!("bytes {start}-{}/{}", blob.len() - 1, blob.len()),
+            )
+            .body(&blob[start..]),
+    }
+}
+
+#[test]
+fn passing_failures_are_retried_and_definite_ones_are_not() {
+    #[rustfmt::skip] // a table keeps its columns
+    let cases = [
+        // status  tries
+        (408,      4),
+        (429,      4),
+        (499,      4),
+        (500,      4),
+        (502,      4),
+        (503,      4),
+        (504,      4),
+        (522,      4),
+        (0,        4), // hangs up
+        (400,      1),
+        (401,      1),
+        (403,      1),
+        (405,      1),
+        (501,      1),
+    ];
+    let net = net();
+    for (status, tries) in cases {
+        let server = open(
+            move |request, before| match (request.method.as_str(), before) {
+                ("PUT", 0..3) if status == 0 => Reply::hang_up(),
+                ("PUT", 0..3) => Reply::new(status),
+                ("PUT", _) => Reply::new(201),
+                _ => Reply::new(404),
+            },
+        );
+        let result = put(&net, &server);
+        assert_eq!(result.is_ok(), tries > 1, "{status}");
+        let puts = server
+            .lines()
+            .iter()
+            .filter(|line| line.starts_with("PUT"))
+            .count();
+        assert_eq!(puts, tries, "{status}");
+    }
+}
+
+#[test]
+fn attempts_end() {
+    let (net, server) = (net(), open(|_, _| Reply::new(503)));
+    let image = server.image("a:1");
+    let error = digest_of(&net, &client(&net, &[]), &image).unwrap_err();
+    assert_eq!(error.status().unwrap().as_u16(), 503);
+    assert_eq!(server.lines().len(), Retry::DEFAULT.attempts as usize);
+}
+
+#[test]
+fn a_wait_beyond_the_budget_is_told_at_once() {
+    let net = net();
+    let server = open(|_, _| {
+        Reply::new(429)
+            .header("Retry-After", "7200")
+            .body(r#"{"errors":[{"code":"TOOMANYREQUESTS","message":"rate limit"}]}"#)
+    });
+    let image = server.image("a:1");
+    let platform = "linux/amd64".parse().unwrap();
+    let error = net
+        .block_on(client(&net, &[]).image(&image, &platform))
+        .unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.contains("429") && text.contains("TOOMANYREQUESTS: rate limit"),
+        "{text}"
+    );
+    assert!(error.help().unwrap().contains("wait 7200 seconds"));
+    assert_eq!(server.lines().len(), 1);
+}
+
+#[test]
+fn a_short_wait_is_honoured() {
+    let net = net();
+    let server = open(|_, before| match before {
+        0 => Reply::new(429).header("Retry-After", "1"),
+        _ => Reply::new(404),
+    });
+    let started = std::time::Instant::now();
+    assert_eq!(
+        digest_of(&net, &client(&net, &[]), &server.image("a:1")).unwrap(),
+        None
+    );
+    assert!(started.elapsed() >= Duration::from_secs(1));
+}
+
+#[test]
+fn a_broken_blob_is_resumed_where_it_broke() {
+    let bytes = noise(1, 300_000);
+    let blob = descriptor(&bytes);
+    let net = net();
+    let kept = bytes.clone();
+    let server = open(move |request, _| match request.header("range") {
+        "" => ranged(request, &kept).cut(100_000),
+        "bytes=100000-" => ranged(request, &kept).cut(50_000),
+        _ => ranged(request, &kept),
+    });
+    assert!(pull(&net, &server, &blob).unwrap() == bytes);
+    let log = server.log();
+    let ranges: Vec<_> = log.iter().map(|request| request.header("range")).collect();
+    assert_eq!(ranges, ["", "", "bytes=100000-", "bytes=150000-"]); // the first asks for the scheme
+}
+
+#[test]
+fn a_server_without_ranges_serves_too() {
+    let bytes = noise(2, 200_000);
+    let (net, kept) = (net(), bytes.clone());
+    let server = open(move |_, before| match before {
+        0 => Reply::new(200).body(kept.clone()).cut(70_000),
+        _ => Reply::new(200).body(kept.clone()),
+    });
+    assert!(pull(&net, &server, &descriptor(&bytes)).unwrap() == bytes);
+}
+
+#[test]
+fn a_blob_that_is_not_what_it_should_be_never_ends_well() {
+    let bytes = noise(3, 50_000);
+    let wrong = |change: fn(&mut Vec<u8>)| {
+        let mut bytes = bytes.clone();
+        change(&mut bytes);
+        bytes
+    };
+    #[rustfmt::skip] // a table keeps its columns
+    let cases = [
+        (wrong(|b| b[0] ^= 1),           "has the digest"),
+        (wrong(|b| b[49_999] ^= 1),      "has the digest"),
+        (wrong(|b| b.push(0)),           "instead of 50000"),
+        (wrong(|b| b.truncate(49_999)),  "instead of 50000"),
+        (wrong(Vec::clear),              "instead of 50000"),
+    ];
+    let net = net();
+    for (served, want) in cases {
+        let server = open(move |request, _| match request.header("range") {
+            "" => Reply::new(200).body(served.clone()),
+            _ => Reply::new(416),
+        });
+        let error = pull(&net, &server, &descriptor(&bytes)).unwrap_err();
+        assert!(error.contains(want), "{error}");
+    }
+    // a range that begins elsewhere would put the bytes in the wrong place
+    let kept = bytes.clone();
+    let server = open(move |request, _| match request.header("range") {
+        "" => Reply::new(200).body(kept.clone()).cut(10_000),
+        _ => Reply::new(206)
+            .header("Content-Range", "bytes 20000-49999/50000")
+            .body(&kept[20_000..]),
+    });
+    let error = pull(&net, &server, &descriptor(&bytes)).unwrap_err();
+    assert!(error.contains("does not begin at byte 10000"), "{error}");
+}
+
+#[test]
+fn a_blob_elsewhere_is_fetched_without_our_password() {
+    let bytes = noise(4, 1000);
+    let kept = bytes.clone();
+    let storage = Scripted::start(move |_, _| Reply::new(200).body(kept.clone()));
+    let target = format!("http://{}/bucket?X-Amz-Signature=secret", storage.address);
+    let server = Scripted::start(move |request, _| match request.header("authorization") {
+        "" => Reply::new(401).header("WWW-Authenticate", "Basic realm=\"x\""),
+        _ => Reply::new(307).header("Location", target.clone()),
+    });
+    let net = net();
+    let config = format!(r#"{{"auths":{{"{}":{{"auth":"dTpw"}}}}}}"#, server.address);
+    let client = client(&net, &[("DOCKER_AUTH_CONFIG", &config)]);
+    let mut reader = client.blob(&server.image("a"), &descriptor(&bytes));
+    let mut got = Vec::new();
+    reader.read_to_end(&mut got).unwrap();
+    assert_eq!(got, bytes);
+    assert_eq!(storage.log()[0].header("authorization"), "");
+    assert_eq!(storage.log()[0].header("user-agent"), user_agent(None));
+}
+
+#[test]
+fn a_password_is_sent_only_when_asked_for_and_a_refusal_ends_it() {
+    let server = Scripted::start(|request, _| match request.path.as_str() {
+        "/v2/" => Reply::new(401).header("WWW-Authenticate", "Basic realm=\"x\""),
+        _ => Reply::new(401)
+            .header("WWW-Authenticate", "Basic realm=\"x\"")
+            .body(r#"{"errors":[{"code":"UNAUTHORIZED","message":"no"}]}"#),
+    });
+    let net = net();
+    let config = format!(r#"{{"auths":{{"{}":{{"auth":"dTpw"}}}}}}"#, server.address);
+    let client = client(&net, &[("DOCKER_AUTH_CONFIG", &config)]);
+    let error = digest_of(&net, &client, &server.image("a:1")).unwrap_err();
+    assert_eq!(error.status().unwrap().as_u16(), 401);
+    let text = error.to_string();
+    assert!(
+        text.contains("credentials: env:DOCKER_AUTH_CONFIG"),
+        "{text}"
+    );
+    assert_eq!(
+        server.lines().len(),
+        1,
+        "the same password is not tried twice"
+    );
+    assert_eq!(server.log()[0].header("authorization"), "");
+}
+
+#[test]
+fn a_location_may_be_written_in_many_ways() {
+    let bytes = noise(5, 1000);
+    let net = net();
+    for form in [
+        "/up/1?state=x%2Fy&z=",
+        "http://HOST/up/1?state=x%2Fy&z=",
+        "1?state=x%2Fy&z=",
+    ] {
+        let server = open(move |request, _| {
+            let location = form.replace("HOST", request.header("host"));
+            match request.method.as_str() {
+                "HEAD" => Reply::new(404),
+                "POST" => Reply::new(202)
+                    .header("Location", location.clone())
+                    .header("OCI-Chunk-Min-Length", "16777216"),
+                "PATCH" => Reply::new(202), // the upload stays where it is
+                _ => Reply::new(201),
+            }
+        });
+        let blob = descriptor(&bytes);
+        let pushed =
+            net.block_on(client(&net, &[]).push_blob(&server.image("a"), &blob, &source(&bytes)));
+        assert_eq!(pushed.unwrap(), Pushed::Uploaded, "{form}");
+        let base = if form.starts_with('1') {
+            "/v2/a/blobs/uploads/1"
+        } else {
+            "/up/1"
+        };
+        let lines = server.lines();
+        assert_eq!(lines[2], format!("PATCH {base}?state=x%2Fy&z="));
+        let digest = blob.digest.to_string().replace(':', "%3A");
+        assert_eq!(
+            lines[3],
+            format!("PUT {base}?state=x%2Fy&z=&digest={digest}")
+        );
+        let patch = server
+            .log()
+            .into_iter()
+            .find(|request| request.method == "PATCH")
+            .unwrap();
+        assert_eq!(patch.body, bytes);
+    }
+}
+
+#[test]
+fn an_upload_that_fails_begins_anew_with_a_new_source() {
+    let bytes = noise(6, 100_000);
+    let net = net();
+    for failure in [500, 404, 0] {
+        let server = open(
+            move |request, before| match (request.method.as_str(), before) {
+                ("HEAD", _) => Reply::new(404),
+                ("POST", _) => Reply::new(202).header("Location", "/up"),
+                ("PATCH", 0) if failure == 0 => Reply::hang_up(),
+                ("PATCH", 0) => Reply::new(failure),
+                ("PATCH", _) => Reply::new(202).header("Location", "/up2"),
+                _ => Reply::new(201),
+            },
+        );
+        let blob = descriptor(&bytes);
+        let pushed =
+            net.block_on(client(&net, &[]).push_blob(&server.image("a"), &blob, &source(&bytes)));
+        assert_eq!(pushed.unwrap(), Pushed::Uploaded, "{failure}");
+        let log = server.log();
+        let patches: Vec<_> = log
+            .iter()
+            .filter(|request| request.method == "PATCH")
+            .collect();
+        assert_eq!(patches.len(), 2, "{failure}");
+        assert!(patches[1].body == bytes);
+    }
+}
+
+#[test]
+fn an_upload_follows_a_redirect() {
+    let bytes = noise(7, 10_000);
+    let storage = Scripted::start(|request, _| match request.method.as_str() {
+        "PATCH" => Reply::new(202).header("Location", "/stored"),
+        _ => Reply::new(201),
+    });
+    let target = format!("http://{}/up", storage.address);
+    let server = open(move |request, _| match request.method.as_str() {
+        "HEAD" => Reply::new(404),
+        "POST" => Reply::new(202).header("Location", "/up"),
+        _ => Reply::new(307).header("Location", target.clone()),
+    });
+    let (net, blob) = (net(), descriptor(&bytes));
+    let pushed =
+        net.block_on(client(&net, &[]).push_blob(&server.image("a"), &blob, &source(&bytes)));
+    assert_eq!(pushed.unwrap(), Pushed::Uploaded);
+    assert!(storage.log()[0].body == bytes);
+}
+
+#[test]
+fn a_source_that_fails_is_the_error() {
+    let server = open(|request, _| match request.method.as_str() {
+        "HEAD" => Reply::new(404),
+        _ => Reply::new(202).header("Location", "/up"),
+    });
+    let net = net();
+    let blob = descriptor(&noise(8, 1000));
+    let push = |source: &Source| {
+        net.block_on(client(&net, &[]).push_blob(&server.image("a"), &blob, source))
+            .unwrap_err()
+    };
+    let error = push(&source(b"short"));
+    assert_eq!(
+        error.to_string(),
+        format!("cannot read blob `{}` for its upload", blob.digest)
+    );
+    assert_eq!(
+        error.source().unwrap().to_string(),
+        "it ends after 5 of 1000 bytes"
+    );
+    let error = push(&Source {
+        open: Arc::new(|| Err(std::io::Error::other("gone"))),
+        mount_from: None,
+    });
+    assert_eq!(error.source().unwrap().to_string(), "gone");
+}
+
+#[test]
+fn a_refused_mount_becomes_an_upload() {
+    let bytes = noise(9, 1000);
+    let net = net();
+    for status in [202, 403, 404, 405] {
+        let server = open(move |request, _| {
+            let mount = request.path.contains("mount=");
+            match request.method.as_str() {
+                "HEAD" => Reply::new(404),
+                "POST" if mount && status != 202 => Reply::new(status),
+                "POST" => Reply::new(202).header("Location", "/up"),
+                "PATCH" => Reply::new(202),
+                _ => Reply::new(201),
+            }
+        });
+        let mut from = source(&bytes);
+        from.mount_from = Some(server.image("base/image:1"));
+        let blob = descriptor(&bytes);
+        let pushed = net.block_on(client(&net, &[]).push_blob(&server.image("a"), &blob, &from));
+        assert_eq!(pushed.unwrap(), Pushed::Uploaded, "{status}");
+        let lines = server.lines();
+        assert!(lines[1].ends_with("&from=base%2Fimage"), "{}", lines[1]);
+        let posts = lines.iter().filter(|line| line.starts_with("POST")).count();
+        assert_eq!(
+            posts,
+            if status == 202 { 1 } else { 2 },
+            "an upload that was opened is used"
+        );
+    }
+}
+
+#[test]
+fn only_a_definite_refusal_forbids_a_push() {
+    #[rustfmt::skip] // a table keeps its columns
+    let cases = [
+        (202, true),
+        (201, true),
+        (401, false),
+        (403, false),
+        (404, false),
+        (405, false),
+        (429, true),
+        (500, true),
+        (503, true),
+    ];
+    let net = net();
+    for (status, allowed) in cases {
+        let server = open(move |_, _| Reply::new(status).header("Location", "/up"));
+        let result = net.block_on(client(&net, &[]).check_push_permission(&server.image("a:1")));
+        assert_eq!(result.is_ok(), allowed, "{status}");
+    }
+    let gone = "127.0.0.1:1/a:1".parse().unwrap();
+    let mut options = options(&[]);
+    options.retry.attempts = 2;
+    let client = Client::new(&net, options).unwrap();
+    let error = net
+        .block_on(client.check_push_permission(&gone))
+        .unwrap_err();
+    assert!(error.source().unwrap().to_string().contains("failed"));
+}
+
+#[test]
+fn manifests_and_errors_are_read_up_to_a_limit() {
+    let net = net();
+    let endless = || Reply::new(200).body(vec![b' '; 9 << 20]);
+    let server = open(move |_, _| endless());
+    let platform = "linux/amd64".parse().unwrap();
+    let error = net
+        .block_on(client(&net, &[]).image(&server.image("a:1"), &platform))
+        .unwrap_err();
+    assert!(matches!(error, Error::TooLong { .. }), "{error}");
+    let server = open(|_, _| Reply::new(400).body(vec![b'x'; 1 << 20]));
+    let error = net
+        .block_on(client(&net, &[]).image(&server.image("a:1"), &platform))
+        .unwrap_err();
+    assert_eq!(error.status().unwrap().as_u16(), 400);
+}
+
+#[test]
+fn a_manifest_must_have_the_digest_it_was_asked_for_by() {
+    let net = net();
+    let server = open(|_, _| Reply::new(200).body(r#"{"schemaVersion":2,"layers":[]}"#));
+    let image = server.image("a").with_digest(Digest::of(b"other"));
+    let platform = "linux/amd64".parse().unwrap();
+    let error = net
+        .block_on(client(&net, &[]).image(&image, &platform))
+        .unwrap_err();
+    assert!(
+        matches!(
+            error,
+            Error::WrongDigest {
+                what: "manifest",
+                ..
+            }
+        ),
+        "{error}"
+    );
+    let old = open(|_, _| Reply::new(200).body(r#"{"schemaVersion":1,"fsLayers":[]}"#));
+    let error = net
+        .block_on(client(&net, &[]).image(&old.image("a:1"), &platform))
+        .unwrap_err();
+    assert!(matches!(error, Error::NotAnImage { .. }), "{error}");
+}
