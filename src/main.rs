@@ -6,9 +6,14 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use executor::cli::{self, Advice, BuildArguments, Command, Mistake, Place, env::Environment};
+use executor::execute::run::init;
 use executor::{context, log, report};
 
 fn main() -> ExitCode {
+    // The child that carries a RUN knows nothing of the rest.
+    if std::env::args_os().nth(1).is_some_and(|arg| arg == "init") {
+        init::main();
+    }
     let text = |arg: OsString| arg.to_string_lossy().into_owned();
     let args: Vec<String> = std::env::args_os().skip(1).map(text).collect();
     ExitCode::from(match cli::parse(&args) {

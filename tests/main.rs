@@ -3,4 +3,5 @@
 mod architecture;
 mod in_place;
 mod registry_process;
+mod run_isolation;
 mod support;

@@ -1,0 +1,359 @@
+//! RUN in the isolations that a test can have: as root of this machine, and in processes with less.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use executor::dockerfile::instruction::{Heredoc, Network, Security};
+use executor::execute::run::{
+    Error, Isolation, IsolationOptions, Requested, RunContext, SelectError, check, execute, select,
+};
+use executor::interrupt::Interrupt;
+use executor::plan::RunStep;
+use executor::rootfs::Rootfs;
+
+use crate::support::{base, requires};
+
+/// A private root with busybox in it, and an isolation to run commands in.
+struct Machine {
+    isolation: Isolation,
+    root: Rootfs,
+    interrupt: Interrupt,
+    _dir: tempfile::TempDir,
+}
+
+fn executable() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_executor"))
+}
+
+fn selected(requested: Requested, work_dir: &Path, force: bool) -> Result<Isolation, SelectError> {
+    select(&IsolationOptions {
+        requested,
+        force,
+        in_container: false,
+        work_dir,
+        executable: executable(),
+        keep: Vec::new(),
+        hide: Vec::new(),
+        interrupt: &Interrupt::new(),
+    })
+}
+
+impl Machine {
+    fn new(requested: Requested) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let isolation = selected(requested, dir.path(), requested == Requested::Chroot).unwrap();
+        let path = dir.path().join("root");
+        fs_err::create_dir(&path).unwrap();
+        base::fill(&path);
+        give_away(&path, isolation.id_shift().offset);
+        let root = Rootfs::open(path)
+            .unwrap()
+            .with_id_shift(isolation.id_shift());
+        Self {
+            isolation,
+            root,
+            interrupt: Interrupt::new(),
+            _dir: dir,
+        }
+    }
+
+    fn run(&self, step: &RunStep) -> Result<(), Error> {
+        let context = RunContext {
+            executable: executable(),
+            secret_env: &BTreeMap::from([("TOKEN".to_owned(), "secret".to_owned())]),
+            interrupt: &self.interrupt,
+        };
+        execute(&self.isolation, &self.root, step, &context).map(drop)
+    }
+
+    /// What the command prints.
+    fn output(&self, step: &RunStep) -> String {
+        let mut step = step.clone();
+        let script = step.args.pop().unwrap();
+        step.args.push(format!("exec >/tmp/output; {script}"));
+        self.run(&step).unwrap();
+        let output = self.root.path().join("tmp/output");
+        let text = fs_err::read_to_string(&output).unwrap();
+        fs_err::remove_file(output).unwrap();
+        text
+    }
+
+    fn sh(&self, script: &str) -> String {
+        self.output(&sh(script))
+    }
+
+    /// Why the command failed, and its cause.
+    fn failure(&self, step: &RunStep) -> String {
+        let error = self.run(step).unwrap_err();
+        match std::error::Error::source(&error) {
+            Some(source) => format!("{error}: {source}"),
+            None => error.to_string(),
+        }
+    }
+
+    /// Everything in the root that a layer could hold.
+    fn listing(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for entry in walkdir::WalkDir::new(self.root.path()).sort_by_file_name() {
+            let entry = entry.unwrap();
+            let meta = fs_err::symlink_metadata(entry.path()).unwrap();
+            lines.push(format!(
+                "{} {:o} {}:{} {} {}.{}",
+                entry.path().display(),
+                meta.mode(),
+                meta.uid(),
+                meta.gid(),
+                meta.size(),
+                meta.mtime(),
+                meta.mtime_nsec(),
+            ));
+        }
+        lines
+    }
+}
+
+/// Adds `offset` to every owner, as unpacking into the root would.
+fn give_away(root: &Path, offset: u32) {
+    for entry in walkdir::WalkDir::new(root) {
+        let entry = entry.unwrap();
+        let meta = fs_err::symlink_metadata(entry.path()).unwrap();
+        let (uid, gid) = (meta.uid() + offset, meta.gid() + offset);
+        std::os::unix::fs::lchown(entry.path(), Some(uid), Some(gid)).unwrap();
+    }
+}
+
+fn sh(script: &str) -> RunStep {
+    RunStep {
+        args: ["/bin/sh", "-c", script].map(str::to_owned).to_vec(),
+        env: BTreeMap::from([("PATH".to_owned(), "/bin:/usr/bin".to_owned())]),
+        proxy_env: BTreeMap::new(),
+        working_dir: "/".into(),
+        user: String::new(),
+        hostname: "buildkitsandbox".into(),
+        network: Network::Default,
+        security: Security::Sandbox,
+        script: None,
+        mounts: Vec::new(),
+    }
+}
+
+fn exec(args: &[&str]) -> RunStep {
+    RunStep {
+        args: args.iter().map(|arg| (*arg).to_owned()).collect(),
+        ..sh("")
+    }
+}
+
+/// What holds of a command however it is isolated.
+fn holds_everywhere(machine: &Machine) {
+    let before = machine.listing();
+    machine.run(&sh("true")).unwrap();
+    assert_eq!(machine.listing(), before, "a command that does nothing");
+
+    assert_eq!(machine.sh("pwd; umask; id -u; wc -c"), "/\n0022\n0\n0\n");
+    let environment = "HOME=/root\nPATH=/bin:/usr/bin\nPWD=/\nSHLVL=1\nTOKEN=secret\n";
+    assert_eq!(machine.sh("env | sort"), environment);
+
+    let app = RunStep {
+        user: "app".into(),
+        working_dir: "/srv/app/data".into(),
+        ..sh("id; pwd; echo $HOME; touch here; stat -c '%a %u:%g' /srv /srv/app/data here")
+    };
+    assert_eq!(
+        machine.output(&app),
+        "uid=1000(app) gid=1001(app) groups=1001(app),1002(extra)\n/srv/app/data\n/home/app\n755 1000:1001\n755 1000:1001\n644 1000:1001\n"
+    );
+
+    let script = RunStep {
+        script: Some(Heredoc {
+            name: "EOF".into(),
+            body: b"#!/bin/cat\nthe script\n".to_vec(),
+            raw_body: String::new(),
+            expand: true,
+            strip_tabs: false,
+        }),
+        ..sh("/dev/pipes/EOF")
+    };
+    assert_eq!(machine.output(&script), "#!/bin/cat\nthe script\n");
+
+    // What is left running does not outlive the command, not even out of its session.
+    let started = Instant::now();
+    machine
+        .run(&sh(
+            "setsid sleep 1000 & setsid sh -c 'sleep 1000 & sleep 1000' & true",
+        ))
+        .unwrap();
+    assert!(started.elapsed() < Duration::from_secs(100));
+
+    assert_eq!(
+        machine.failure(&exec(&["/bin/sh", "-c", "exit 7"])),
+        "process \"/bin/sh -c exit 7\" did not complete successfully: exit code: 7"
+    );
+    assert_eq!(machine.run(&sh("exit 7")).unwrap_err().exit_status(), 7);
+    let killed = machine.run(&sh("kill -9 $$")).unwrap_err();
+    assert_eq!(killed.exit_status(), 255);
+    assert!(killed.help().unwrap().contains("memory"));
+    assert_eq!(
+        machine.failure(&exec(&["nothing", "x"])),
+        "process \"nothing x\" did not start: `nothing` is not an executable in the image's PATH: No such file or directory (os error 2)"
+    );
+    assert_eq!(
+        machine.failure(&exec(&["/etc/passwd"])),
+        "process \"/etc/passwd\" did not start: cannot execute `/etc/passwd`: Permission denied (os error 13)"
+    );
+    machine.run(&sh("echo text >/tmp/text; chmod 755 /tmp/text; ln -s /gone/ld /tmp/x; printf '#!/gone' >/tmp/script; chmod 755 /tmp/script")).unwrap();
+    assert_eq!(
+        machine.failure(&exec(&["/tmp/text"])),
+        "process \"/tmp/text\" did not start: cannot execute `/tmp/text`: Exec format error (os error 8)"
+    );
+    let interpreter = machine.run(&exec(&["/tmp/script"])).unwrap_err();
+    assert!(
+        interpreter.help().unwrap().contains("interpreter"),
+        "{interpreter}"
+    );
+    let in_a_file = RunStep {
+        working_dir: "/etc/passwd".into(),
+        ..sh("true")
+    };
+    assert!(machine.failure(&in_a_file).contains("/etc/passwd"));
+
+    let started = machine.root.path().join("tmp/started");
+    let mode = rustix::fs::Mode::from_raw_mode(0o666);
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        &started,
+        rustix::fs::FileType::Fifo,
+        mode,
+        0,
+    )
+    .unwrap();
+    rustix::fs::chmod(&started, mode).unwrap();
+    let interrupt = machine.interrupt.clone();
+    let raiser = std::thread::spawn(move || {
+        fs_err::read(started).unwrap();
+        interrupt.raise(libc::SIGTERM);
+    });
+    let interrupted = machine
+        .run(&sh("echo >/tmp/started; sleep 1000"))
+        .unwrap_err();
+    raiser.join().unwrap();
+    assert_eq!(interrupted.exit_status(), 143);
+}
+
+/// What namespaces give.
+fn holds_in_namespaces(machine: &Machine) {
+    assert_eq!(machine.sh("hostname"), "buildkitsandbox\n");
+    assert_eq!(
+        machine.sh("grep CapBnd /proc/self/status"),
+        "CapBnd:\t00000000a80425fb\n"
+    );
+    assert_eq!(
+        machine.sh("ls /dev | tr '\\n' ' '"),
+        "core fd full mqueue null ptmx pts random shm stderr stdin stdout tty urandom zero "
+    );
+    assert_eq!(
+        machine
+            .sh("echo x >/dev/null; head -c 3 /dev/zero | wc -c; test -e /dev/ptmx && ls /dev/pts"),
+        "3\nptmx\n"
+    );
+
+    let hosts = fs_err::read("/etc/hosts").unwrap_or_default();
+    assert!(
+        machine
+            .sh("tail -n1 /etc/hosts; echo changed >/etc/hosts")
+            .contains("buildkitsandbox")
+    );
+    assert_eq!(fs_err::read("/etc/hosts").unwrap_or_default(), hosts);
+    assert!(!machine.root.path().join("etc/hosts").exists());
+
+    let alone = RunStep {
+        network: Network::None,
+        ..sh("ls /sys/class/net; ip addr show lo | grep -c LOOPBACK,UP")
+    };
+    assert!(machine.output(&alone).ends_with("lo\n1\n"));
+
+    // A link that leads out of the root is followed inside.
+    let etc = machine.root.path().join("etc");
+    fs_err::os::unix::fs::symlink("../../../run/resolv.conf", etc.join("resolv.conf")).unwrap();
+    machine.run(&sh("test -s /run/resolv.conf")).unwrap();
+    assert!(!machine.root.path().join("run").exists());
+}
+
+/// The test of one isolation, as the process that [`with_less`] starts finds it.
+#[test]
+fn namespaces() {
+    requires!(root);
+    let machine = Machine::new(Requested::Auto);
+    let expected = std::env::var("EXPECTED_ISOLATION");
+    let expected = expected.unwrap_or("namespaces: mount, ipc, uts, pid".into());
+    assert_eq!(machine.isolation.to_string(), expected);
+    holds_in_namespaces(&machine);
+    holds_everywhere(&machine);
+}
+
+/// Repeats [`namespaces`] in a process without some capabilities.
+fn with_less(missing: &str, expected: &str) {
+    let output = Command::new("setpriv")
+        .args(["--bounding-set", missing])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "run_isolation::namespaces", "--nocapture"])
+        .env("EXPECTED_ISOLATION", expected)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+#[test]
+fn namespaces_of_a_container_that_may_have_them() {
+    requires!(root);
+    with_less("-sys_admin", "namespaces: user, mount, ipc, uts, pid");
+}
+
+#[test]
+fn namespaces_without_file_capabilities() {
+    requires!(root);
+    with_less(
+        "-sys_admin,-setfcap",
+        "namespaces: user with shifted ids, mount, ipc, uts, pid",
+    );
+}
+
+#[test]
+fn chroot() {
+    requires!(root);
+    let machine = Machine::new(Requested::Chroot);
+    assert_eq!(machine.isolation.to_string(), "chroot");
+    assert_eq!(
+        machine.sh("echo x >/dev/null; head -c 3 /dev/zero | wc -c"),
+        "3\n"
+    );
+    let alone = RunStep {
+        network: Network::None,
+        ..sh("true")
+    };
+    assert!(matches!(
+        check(&machine.isolation, &alone),
+        Err(Error::Network)
+    ));
+    holds_everywhere(&machine);
+}
+
+#[test]
+fn in_place_and_chroot_are_for_containers() {
+    let dir = tempfile::tempdir().unwrap();
+    for requested in [Requested::InPlace, Requested::Chroot] {
+        let error = selected(requested, dir.path(), false).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "kaniko should only be run inside of a container, run with the --force flag if you are sure you want to continue"
+        );
+    }
+}
