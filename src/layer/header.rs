@@ -17,6 +17,8 @@ pub struct Extended {
     /// Size in bytes of all of them together.
     pub size: u64,
     pub found: bool,
+    /// A `..` in a name stops at the root instead of being an error.
+    pub clamps: bool,
 }
 
 /// Returns the type flag.
@@ -68,7 +70,7 @@ pub fn entry(block: &Block, extended: &Extended) -> Result<Entry, Error> {
     let gid = number("gid", &old.gid).and_then(field::id);
     let mode = field::number(&old.mode).ok_or_else(|| broken("a mode that is no number"))?;
 
-    let path = inside(&name, &name)?;
+    let path = inside(&name, &name, extended.clamps)?;
     let kind = entry_kind(block, extended, &name)?;
     if path.is_root() && kind != Kind::Directory {
         return Err(broken("no name"));
@@ -101,7 +103,7 @@ fn entry_kind(block: &Block, extended: &Extended, name: &[u8]) -> Result<Kind, E
         // v7 had no directories
         b'0' | 0 | b'7' | b'S' if name.ends_with(b"/") => Kind::Directory,
         b'0' | 0 | b'7' | b'S' => Kind::File { size: 0 },
-        b'1' => match inside(&link, name)? {
+        b'1' => match inside(&link, name, extended.clamps)? {
             target if target.is_root() => return Err(broken("no link target")),
             target => Kind::HardLink { target },
         },
@@ -144,13 +146,16 @@ fn device(block: &Block, records: &Records) -> Option<(u32, u32)> {
 }
 
 /// Makes a path relative and refuses one that climbs; `name` is the entry's.
-fn inside(path: &[u8], name: &[u8]) -> Result<LayerPath, Error> {
+fn inside(path: &[u8], name: &[u8], clamps: bool) -> Result<LayerPath, Error> {
     let shown = |bytes| String::from_utf8_lossy(bytes).into_owned();
     if path.contains(&0) {
         return Err(Error::Field {
             path: shown(name),
             reason: "a NUL byte in a name",
         });
+    }
+    if clamps {
+        return Ok(LayerPath::clean(path));
     }
     LayerPath::checked(path).ok_or_else(|| Error::Escapes {
         path: shown(name),

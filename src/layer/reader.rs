@@ -73,6 +73,7 @@ pub struct Reader<R> {
     global: BTreeMap<Vec<u8>, Vec<u8>>,
     content: Content,
     ended: bool,
+    clamps: bool,
 }
 
 /// The content of the current entry and how far it has been read.
@@ -98,6 +99,15 @@ impl<R: Read> Reader<R> {
             global: BTreeMap::new(),
             content: Content::default(),
             ended: false,
+            clamps: false,
+        }
+    }
+
+    /// Like [`new`](Self::new), for an archive rather than a layer: a `..` in a name stops at the root.
+    pub fn clamping(input: R, limits: Limits) -> Self {
+        Self {
+            clamps: true,
+            ..Self::new(input, limits)
         }
     }
 
@@ -118,7 +128,10 @@ impl<R: Read> Reader<R> {
             return Ok(None);
         }
         self.skip_content()?;
-        let mut extended = Extended::default();
+        let mut extended = Extended {
+            clamps: self.clamps,
+            ..Extended::default()
+        };
         loop {
             let start = self.offset;
             let Some(block) = self.header()? else {

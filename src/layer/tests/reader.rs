@@ -86,6 +86,21 @@ fn entries_of_other_kinds() {
 }
 
 #[test]
+fn an_archive_may_climb_as_far_as_its_root() {
+    let tar = [
+        member(b'0', "../a/../../b", "", b"x"),
+        member(b'1', "c", "../b", b""),
+    ]
+    .concat();
+    let mut reader = Reader::clamping(&tar[..], Limits::default());
+    let first = reader.next().unwrap().unwrap();
+    let second = reader.next().unwrap().unwrap();
+    assert_eq!(first.path.to_string(), "/b");
+    let target = LayerPath::clean("b");
+    assert_eq!(second.kind, Kind::HardLink { target });
+}
+
+#[test]
 fn what_is_refused() {
     let bad_sum = {
         let mut b = member(b'0', "a", "", b"");
