@@ -1,3 +1,28 @@
 //! Runs the steps of a plan in a stage's private root.
+//!
+//! [`copy`] and [`workdir`] tell which paths they wrote, so that their layer is made from that list and no walk is needed; what a
+//! [`run`] changed is found by a snapshot.
 
 pub mod run;
+
+mod copy;
+
+mod add;
+
+mod workdir;
+
+mod tree;
+
+mod glob;
+
+mod target;
+
+mod error;
+
+pub use copy::copy;
+pub use error::Error;
+pub use tree::{Owners, Tree};
+pub use workdir::workdir;
+
+#[cfg(test)]
+mod tests;

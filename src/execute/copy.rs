@@ -1,0 +1,381 @@
+//! COPY and ADD of local files.
+//!
+//! # Spec
+//! Language spec 3.6 to 3.8.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::{self, Read};
+
+use super::target::Target;
+use super::tree::{Candidate, Owners, Tree, verdict_on};
+use super::{Error, add};
+use crate::context::dockerignore::{Matcher, Verdict};
+use crate::layer::entry::Time;
+use crate::layer::{Entry, Kind, LayerPath};
+use crate::plan::{CopySource, CopyStep, Unpack};
+use crate::rootfs::{FileType, Rootfs, Stat, users};
+
+/// Executes a COPY or ADD; returns the paths written, directories on the way included, in order.
+///
+/// Everything named is looked up before anything is written. `now` is the time of directories made on the way and of inline files.
+///
+/// # Errors
+/// [`Error::NotFound`] for a source that is not there; conflicts between files and directories; what the disk refuses.
+pub fn copy(
+    step: &CopyStep,
+    tree: &Tree<'_>,
+    root: &Rootfs,
+    now: Time,
+) -> Result<Vec<LayerPath>, Error> {
+    let exclude = Matcher::new(&step.exclude)?;
+    let mut sources = Vec::new();
+    for source in &step.sources {
+        sources.push(match source {
+            CopySource::Path(word) if step.parents => Source::Selection(select(tree, word)?),
+            CopySource::Path(word) => Source::Candidates(tree.candidates(word)?),
+            CopySource::Inline { name, content } => Source::Inline(name, content),
+            CopySource::Url { url, .. } | CopySource::Git { url, .. } => {
+                return Err(Error::Remote(url.clone()));
+            }
+        });
+    }
+    let mut target = Target::new(root, now, step.link);
+    target.owner = match &step.chown {
+        Some(owner) => Some(users::owner(root, owner)?),
+        None => None,
+    };
+    target.chmod = step.chmod.as_ref();
+    let mut copier = Copier {
+        tree,
+        target,
+        exclude: &exclude,
+        destination: Destination::of(step),
+        links: HashMap::new(),
+        now,
+    };
+    for source in sources {
+        copier.links.clear();
+        match source {
+            Source::Candidates(candidates) => {
+                for candidate in candidates {
+                    copier.copy_candidate(&candidate, step.unpack)?;
+                }
+            }
+            Source::Inline(name, content) => copier.write_inline(name, content)?,
+            Source::Selection(selection) => copier.copy_selection(&selection)?,
+        }
+    }
+    copier.target.finish()
+}
+
+/// A source after it was looked up.
+enum Source<'a> {
+    Candidates(Vec<Candidate>),
+    Inline(&'a str, &'a [u8]),
+    Selection(Selection),
+}
+
+/// What `--parents` takes: the entries of a directory that a pattern selects.
+struct Selection {
+    base: LayerPath,
+    /// Hides everything but what is selected.
+    matcher: Matcher,
+}
+
+/// Where to, as written.
+struct Destination {
+    /// Joined with the working directory.
+    path: String,
+    /// Sources go inside, whether it exists or not (DST-2).
+    is_directory: bool,
+}
+
+impl Destination {
+    fn of(step: &CopyStep) -> Self {
+        let typed = step.destination.as_str();
+        let absolute = typed.starts_with('/');
+        Self {
+            path: match absolute {
+                true => typed.to_owned(),
+                false => format!("{}/{typed}", step.working_dir),
+            },
+            is_directory: step.parents
+                || matches!(typed, "" | ".")
+                || typed.ends_with('/')
+                || typed.ends_with("/."),
+        }
+    }
+}
+
+/// Splits a source of `--parents` at its pivot and makes its pattern a selection (PAR-2, PAR-5).
+fn select(tree: &Tree<'_>, word: &str) -> Result<Selection, Error> {
+    let (before, pattern) = word.split_once("/./").unwrap_or(("", word));
+    let before = LayerPath::clean(before);
+    let base = tree.candidate(&before, &before)?;
+    let pattern = LayerPath::clean(pattern);
+    let text = String::from_utf8_lossy(pattern.as_bytes()).into_owned();
+    let is_literal = !text.contains(['*', '?', '[', '\\']);
+    if is_literal && !pattern.is_root() {
+        let path = base.path.join(pattern.as_bytes());
+        // Symlinks on the way are not followed (PAR-5).
+        for dir in path.ancestors() {
+            if !tree.root.stat(&dir)?.is_some_and(|stat| stat.is_dir()) {
+                return Err(tree.not_found(&before.join(pattern.as_bytes()), false));
+            }
+        }
+        let found = tree.root.stat(&path)?;
+        if !found.is_some_and(|stat| stat.is_symlink()) {
+            tree.candidate(&path, &before.join(pattern.as_bytes()))?;
+        }
+    }
+    Ok(Selection {
+        base: base.path,
+        // The root itself selects nothing (PAR-6).
+        matcher: match pattern.is_root() {
+            true => Matcher::new(["**"])?,
+            false => Matcher::new(["**".to_owned(), format!("!{text}")])?,
+        },
+    })
+}
+
+struct Copier<'a> {
+    tree: &'a Tree<'a>,
+    target: Target<'a>,
+    exclude: &'a Matcher,
+    destination: Destination,
+    /// First copy of each file of the current source that has several names.
+    links: HashMap<(u64, u64), LayerPath>,
+    now: Time,
+}
+
+impl Copier<'_> {
+    fn copy_candidate(&mut self, candidate: &Candidate, unpack: Unpack) -> Result<(), Error> {
+        let to = self.target.resolve(&self.destination.path)?;
+        if candidate.stat.is_dir() {
+            return self.copy_directory(&candidate.path, &candidate.stat, &to);
+        }
+        if unpack != Unpack::Never
+            && candidate.stat.is_file()
+            && add::unpack(self.tree, &candidate.path, &to, &mut self.target)?
+        {
+            return Ok(());
+        }
+        let path = self.place(&to, &candidate.name)?;
+        self.copy_file(&candidate.path, &candidate.stat, path)
+    }
+
+    /// Returns where a file of this name goes, and makes the directories above.
+    fn place(&mut self, to: &LayerPath, name: &[u8]) -> Result<LayerPath, Error> {
+        if self.destination.is_directory {
+            self.target.make_directory(to)?;
+            return Ok(to.join(name));
+        }
+        if self.target.kind(to)? == Some(FileType::Directory) {
+            return Ok(to.join(name));
+        }
+        self.target.make_parents(to)?;
+        Ok(to.clone())
+    }
+
+    fn write_inline(&mut self, name: &str, content: &[u8]) -> Result<(), Error> {
+        let to = self.target.resolve(&self.destination.path)?;
+        let path = self.place(&to, name.as_bytes())?;
+        let entry = Entry {
+            path,
+            kind: Kind::File {
+                size: content.len() as u64,
+            },
+            mode: 0o644,
+            uid: 0,
+            gid: 0,
+            mtime: self.now,
+            xattrs: BTreeMap::new(),
+        };
+        self.target.put(entry, &mut &*content)
+    }
+
+    /// Copies what a directory contains (SRC-7); the target directory takes over its time only (META-3).
+    fn copy_directory(
+        &mut self,
+        from: &LayerPath,
+        stat: &Stat,
+        to: &LayerPath,
+    ) -> Result<(), Error> {
+        match self.target.kind(to)? {
+            None | Some(FileType::Directory) => {}
+            Some(_) => return Err(Error::NonDirectory(to.clone())),
+        }
+        self.target.make_directory(to)?;
+        self.copy_tree(from, to, None)?;
+        self.target.set_time(to, stat.mtime);
+        Ok(())
+    }
+
+    fn copy_selection(&mut self, selection: &Selection) -> Result<(), Error> {
+        let to = self.target.resolve(&self.destination.path)?;
+        self.target.make_directory(&to)?;
+        self.copy_tree(&selection.base, &to, Some(&selection.matcher))
+    }
+
+    /// Copies what is below `from` and neither ignored nor excluded, and selected if there is a selection.
+    ///
+    /// A directory that is hidden itself is made once something below it is copied.
+    fn copy_tree(
+        &mut self,
+        from: &LayerPath,
+        to: &LayerPath,
+        select: Option<&Matcher>,
+    ) -> Result<(), Error> {
+        let none = Matcher::default();
+        let ignore = self.tree.ignore.unwrap_or(&none);
+        let exclude = self.exclude;
+        let mut levels = vec![Level {
+            dir: from.clone(),
+            pending: None,
+            ignore: verdict_on(ignore, from),
+            exclude: exclude.root(),
+            select: select.map(Matcher::root),
+        }];
+        let mut walk = self.tree.root.walk(from)?;
+        while let Some(found) = walk.next()? {
+            levels.truncate(found.depth + 1);
+            let above = &levels[found.depth];
+            let path = found.layer_path();
+            let stat = found.stat;
+            let below = path.strip_prefix(from).unwrap_or_default();
+            let level = Level {
+                ignore: ignore.enter(&above.ignore, &path),
+                exclude: exclude.enter(&above.exclude, &below),
+                select: above
+                    .select
+                    .as_ref()
+                    .zip(select)
+                    .map(|(verdict, select)| select.enter(verdict, &below)),
+                pending: None,
+                dir: path,
+            };
+            let is_hidden = level.ignore.excluded() || level.exclude.excluded();
+            let is_selected = level
+                .select
+                .as_ref()
+                .is_none_or(|verdict| !verdict.excluded());
+            if !is_hidden && is_selected {
+                self.make_pending(&mut levels, from, to)?;
+                self.copy_entry(&level.dir, &stat, to.join(below.as_bytes()))?;
+                levels.push(level);
+                continue;
+            }
+            let keeps_below = stat.is_dir()
+                && ignore.keeps_below(&level.ignore, &level.dir)
+                && exclude.keeps_below(&level.exclude, &below)
+                && level
+                    .select
+                    .as_ref()
+                    .zip(select)
+                    .is_none_or(|(verdict, select)| select.keeps_below(verdict, &below));
+            if keeps_below {
+                let pending = Some(match is_selected {
+                    true => Pending::Copy(stat),
+                    false => Pending::Intermediate(stat),
+                });
+                levels.push(Level { pending, ..level });
+            } else {
+                walk.skip();
+                levels.push(level);
+            }
+        }
+        Ok(())
+    }
+
+    fn make_pending(
+        &mut self,
+        levels: &mut [Level],
+        from: &LayerPath,
+        to: &LayerPath,
+    ) -> Result<(), Error> {
+        for level in levels {
+            let below = level.dir.strip_prefix(from).unwrap_or_default();
+            let path = to.join(below.as_bytes());
+            match level.pending.take() {
+                None => {}
+                Some(Pending::Copy(stat)) => self.copy_entry(&level.dir, &stat, path)?,
+                Some(Pending::Intermediate(mut stat)) => {
+                    stat.mtime = self.now;
+                    if self.target.kind(&path)? == Some(FileType::Directory) {
+                        self.target.adopt_mode(&path, stat.mode)?;
+                    } else {
+                        self.copy_entry(&level.dir, &stat, path)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn copy_entry(&mut self, from: &LayerPath, stat: &Stat, to: LayerPath) -> Result<(), Error> {
+        match stat.is_dir() {
+            true => {
+                let entry = self.entry(from, stat, to)?;
+                self.target.put(entry, &mut io::empty())
+            }
+            false => self.copy_file(from, stat, to),
+        }
+    }
+
+    /// Copies anything but a directory; further names of a file stay hard links to the first (SRC-9).
+    fn copy_file(&mut self, from: &LayerPath, stat: &Stat, to: LayerPath) -> Result<(), Error> {
+        let mut entry = self.entry(from, stat, to)?;
+        let inode = (stat.device, stat.inode);
+        if stat.links > 1 {
+            if let Some(target) = self.links.get(&inode).filter(|first| **first != entry.path) {
+                entry.kind = Kind::HardLink {
+                    target: target.clone(),
+                };
+                return self.target.put_link(entry);
+            }
+            self.links.insert(inode, entry.path.clone());
+        }
+        let mut content: Box<dyn Read> = match entry.kind {
+            Kind::File { .. } if stat.is_file() => Box::new(self.tree.root.open_file(from)?),
+            _ => Box::new(io::empty()),
+        };
+        self.target.put(entry, &mut content)
+    }
+
+    /// Returns the entry that copies `from` to `to`; a socket becomes an empty file.
+    fn entry(&self, from: &LayerPath, stat: &Stat, to: LayerPath) -> Result<Entry, Error> {
+        let found = self.tree.root.entry_of(from, stat)?;
+        let mut entry = found.unwrap_or_else(|| Entry {
+            path: LayerPath::root(),
+            kind: Kind::File { size: 0 },
+            mode: stat.mode,
+            uid: stat.uid,
+            gid: stat.gid,
+            mtime: stat.mtime,
+            xattrs: BTreeMap::new(),
+        });
+        entry.path = to;
+        entry.mtime = stat.mtime;
+        if self.tree.owners == Owners::Root {
+            (entry.uid, entry.gid) = (0, 0);
+        }
+        Ok(entry)
+    }
+}
+
+/// A directory on the way down a tree.
+struct Level {
+    dir: LayerPath,
+    pending: Option<Pending>,
+    ignore: Verdict,
+    exclude: Verdict,
+    select: Option<Verdict>,
+}
+
+/// A directory that is made only if something below it is copied.
+enum Pending {
+    /// Like any other.
+    Copy(Stat),
+    /// On the way to what `--parents` selects: its own time, and an existing one gets the mode only (PAR-4).
+    Intermediate(Stat),
+}

@@ -1,0 +1,72 @@
+//! What can go wrong when files are copied into a root.
+
+use crate::context::dockerignore;
+use crate::dockerfile::quote::quoted;
+use crate::layer::{self, LayerPath};
+use crate::rootfs::{self, users};
+
+/// Why COPY, ADD or WORKDIR failed. Where the language's users search for a text, it is that text.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("failed to calculate checksum of ref {tree}: {}: not found", quoted(&.path.to_string()))]
+    NotFound {
+        tree: String,
+        path: LayerPath,
+        /// It is there, but the ignore file hides it.
+        ignored: bool,
+        /// A name beside it that looks alike.
+        similar: Option<String>,
+    },
+    #[error("syntax error in pattern: {}", quoted(.0))]
+    Pattern(String),
+    #[error("invalid pattern of --exclude or --parents")]
+    Select(#[from] dockerignore::Error),
+    #[error("cannot replace to directory {0} with file")]
+    ReplaceDirectory(LayerPath),
+    #[error("cannot copy to non-directory: {0}")]
+    NonDirectory(LayerPath),
+    #[error("{0}: not a directory")]
+    NotADirectory(LayerPath),
+    #[error("not supported yet: ADD {0}")]
+    Remote(String),
+    #[error("cannot find the owner")]
+    Owner(#[from] users::Error),
+    #[error("cannot unpack the archive `{path}`")]
+    Archive {
+        path: LayerPath,
+        source: layer::Error,
+    },
+    #[error(transparent)]
+    Files(rootfs::Error),
+}
+
+impl From<rootfs::Error> for Error {
+    fn from(error: rootfs::Error) -> Self {
+        match error {
+            rootfs::Error::NotADirectory { path } => Self::NotADirectory(path),
+            other => Self::Files(other),
+        }
+    }
+}
+
+impl Error {
+    /// Returns what the user can do about it, if anything; printed after `help:`.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::NotFound { ignored: true, .. } => {
+                Some("it exists, but the ignore file excludes it".to_owned())
+            }
+            Self::NotFound {
+                similar: Some(name),
+                ..
+            } => Some(format!("there is {}", quoted(name))),
+            Self::Remote(_) => Some(
+                "fetch it before the build and add the local file, or use RUN with curl or git"
+                    .to_owned(),
+            ),
+            Self::Owner(error) => error.help(),
+            Self::Files(error) => error.help(),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Language spec 3.7.
+
+use super::*;
+
+const TREE: &str = "a.go b.go .env src/c.go src/sub/d.go src/l->sub la->a.go ld->src dangling->nowhere out->../../etc weird[1] d/.x";
+
+#[test]
+fn what_a_word_means() {
+    #[rustfmt::skip] // a table keeps its columns
+    let cases = [
+        // source           after, below /d
+        ("a.go",            "a.go"),
+        ("/a.go",           "a.go"),
+        ("../a.go",         "a.go"),
+        ("./src/../a.go",   "a.go"),
+        ("*.go",            "a.go b.go"),
+        ("**.go",           "a.go b.go"),
+        (".e*",             ".env"),
+        ("?.go",            "a.go b.go"),
+        ("[^b].go",         "a.go"),
+        ("src/*",           "c.go d.go"),
+        ("s*/*.go",         "c.go"),
+        ("*/sub",           "d.go"),
+        ("*/sub/*",         "d.go"),
+        ("src",             "c.go l->sub sub/ sub/d.go"),
+        ("src/.",           "c.go l->sub sub/ sub/d.go"),
+        ("la",              "la"),
+        ("ld",              "c.go l->sub sub/ sub/d.go"),
+        ("ld/c*",           "c.go"),
+        ("src/l",           "d.go"),
+        ("l?",              "c.go l->sub la sub/ sub/d.go"),
+        ("weird[[]1]",      "weird[1]"),
+        ("d",               ".x"),
+        ("d/*",             ".x"),
+    ];
+    for (source, want) in cases {
+        let bed = Bed::new().source(TREE);
+        let after = bed.after(&format!("COPY {source} /d/"));
+        let below: Vec<_> = after
+            .split(' ')
+            .skip(1)
+            .map(|path| path.trim_start_matches("/d/"))
+            .collect();
+        assert_eq!(below.join(" "), want, "{source}");
+    }
+}
+
+#[test]
+fn what_is_not_found() {
+    #[rustfmt::skip] // a table keeps its columns
+    let cases = [
+        ("COPY nodir/* /n/",   "failed to calculate checksum of ref build context: \"/nodir\": not found",    None),
+        ("COPY dangling /n",   "failed to calculate checksum of ref build context: \"/dangling\": not found", None),
+        ("COPY out/passwd /n", "failed to calculate checksum of ref build context: \"/out/passwd\": not found", None),
+        ("COPY a.go/x /n",     "failed to calculate checksum of ref build context: \"/a.go/x\": not found",   None),
+        ("COPY weird[1] /n",   "",                                                                            None),
+        ("COPY a.goo /n",      "failed to calculate checksum of ref build context: \"/a.goo\": not found",    Some("there is \"a.go\"")),
+        ("COPY [ /n",          "syntax error in pattern: \"[\"",                                              None),
+    ];
+    for (instruction, want, help) in cases {
+        match Bed::new().source(TREE).execute(instruction) {
+            Ok(written) => assert_eq!((want, written.len()), ("", 0), "{instruction}"),
+            Err(error) => {
+                assert_eq!(error.to_string(), want);
+                assert_eq!(error.help().as_deref(), help, "{instruction}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_file_that_a_link_names_is_copied_under_the_links_name() {
+    let bed = Bed::new().source(TREE);
+    bed.execute("COPY la /d/").unwrap();
+    assert_eq!(bed.content("d/la"), "a.go");
+}
+
+#[test]
+fn ignored_files_do_not_exist() {
+    #[rustfmt::skip] // a table keeps its columns
+    let cases = [
+        // patterns          instruction        after
+        ("*.go",             "COPY a.go /d/",   "error: failed to calculate checksum of ref build context: \"/a.go\": not found"),
+        ("*.go",             "COPY *.go /d/",   ""),
+        ("*.go",             "COPY la /d/",     "error: failed to calculate checksum of ref build context: \"/la\": not found"),
+        ("src",              "COPY src /d/",    "error: failed to calculate checksum of ref build context: \"/src\": not found"),
+        ("src\n!src/sub",    "COPY src /d/",    "/d/ /d/sub/ /d/sub/d.go"),
+        ("src\n!**/d.go",    "COPY . /d/",      "/d/ /d/.env /d/a.go /d/b.go /d/d/ /d/d/.x /d/dangling->nowhere /d/la->a.go /d/ld->src \
+                                                 /d/out->../../etc /d/src/ /d/src/sub/ /d/src/sub/d.go /d/weird[1]"),
+        ("*",                "COPY . /d/",      "/d/"),
+        ("src/*",            "COPY src /d/",    "/d/"),
+        ("**/*.go",          "COPY s* /d/",     "/d/ /d/l->sub /d/sub/"),
+    ];
+    for (patterns, instruction, after) in cases {
+        let bed = Bed::new().source(TREE).ignore(patterns);
+        assert_eq!(bed.after(instruction), after, "{patterns:?} {instruction}");
+    }
+    let error = Bed::new()
+        .source("f")
+        .ignore("f")
+        .execute("COPY f /")
+        .unwrap_err();
+    assert_eq!(
+        error.help().as_deref(),
+        Some("it exists, but the ignore file excludes it")
+    );
+}
+
+#[test]
+fn conflicts() {
+    #[rustfmt::skip] // a table keeps its columns
+    let cases = [
+        // source      before            after
+        ("d/s/f",      "n/s",            "error: cannot copy to non-directory: /n/s"),
+        ("d/s/f",      "n/ n/s->/t",     "error: cannot copy to non-directory: /n/s"),
+        ("d/s",        "n/s/",           "error: cannot replace to directory /n/s with file"),
+        ("d/ d/s->x",  "n/s/",           "error: cannot replace to directory /n/s with file"),
+        ("d/s",        "n/ n/s->/t",     "/n/ /n/s"),
+        ("d/ d/s->x",  "n/s",            "/n/ /n/s->x"),
+    ];
+    for (source, before, after) in cases {
+        let bed = Bed::new().source(source).stage(before);
+        assert_eq!(bed.after("COPY d /n"), after, "{source} on {before}");
+    }
+}
