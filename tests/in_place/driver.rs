@@ -27,6 +27,10 @@ pub const MARK: &str = "driver> ";
 /// The image's root, as a build would have it.
 const PRIVATE_ROOT: &str = "/.executor/stages/0/rootfs";
 
+/// What is lent to a command that is going to be killed.
+const CACHE: &str = "/.executor/mounts/id";
+const SECRET: &str = "/.executor/secrets/token";
+
 #[test]
 fn driver() {
     let Ok(role) = std::env::var(ROLE) else {
@@ -95,6 +99,10 @@ fn open() -> Session {
 fn once() -> Vec<LayerPath> {
     let session = open();
     copy(Path::new("/harness/image"), Path::new(PRIVATE_ROOT));
+    fs_err::create_dir_all(CACHE).unwrap();
+    fs_err::write(Path::new(CACHE).join("cached"), "").unwrap();
+    fs_err::create_dir_all(Path::new(SECRET).parent().unwrap()).unwrap();
+    fs_err::write(SECRET, "").unwrap();
     arm();
     enter_run_leave(&session)
 }
@@ -105,6 +113,12 @@ fn enter_run_leave(session: &Session) -> Vec<LayerPath> {
     };
     let entered = session.enter(Path::new(PRIVATE_ROOT), &options);
     let mut entered = entered.unwrap_or_else(|error| panic!("{}", chain(&error)));
+    for (source, target) in [(CACHE, "made/for/cache"), (SECRET, "etc/secret")] {
+        if Path::new(source).exists() {
+            let lent = entered.graft(Path::new(source), &LayerPath::clean(target));
+            lent.unwrap_or_else(|error| panic!("{}", chain(&error)));
+        }
+    }
     for warning in entered.warnings() {
         say(&format!("warning: {warning}"));
     }
@@ -189,6 +203,8 @@ fn torture() {
             start("recover", at / 3, "");
         }
         drop(open());
+        assert!(Path::new(CACHE).join("cached").exists(), "step {at}");
+        assert!(!Path::new(SECRET).exists(), "step {at}");
         if !compare(&before, &format!("step {at}")) {
             return;
         }

@@ -126,6 +126,14 @@ impl Setup {
         }
     }
 
+    /// Nobody may touch what is in a volume.
+    fn check_volumes(&self) {
+        for dir in ["context", "cache", "m2", "secret", "token"] {
+            let file = self.path(&format!("volumes/{dir}/in-{dir}"));
+            assert_eq!(fs_err::read_to_string(file).unwrap(), "a volume's\n");
+        }
+    }
+
     /// The image to be built on, with paths that the container has too, and some that its mounts cover.
     fn image(&self) {
         for file in [
@@ -257,6 +265,7 @@ fn killed_at_every_step() {
         container.tmpfs = vec!["/tmp"];
         let report = setup.drive(container, "torture", "mv /etc /etc.old; mkdir /etc");
         assert!(report.ends_with("the container is as it was"), "{report}");
+        setup.check_volumes();
     }
 }
 
@@ -270,7 +279,7 @@ fn killed_in_a_foreign_image() {
         container.env.push((driver::FOREIGN, "1".into()));
         let report = setup.drive(container, "torture", "mv /root /root2");
         assert!(report.ends_with("the container is as it was"), "{report}");
-        eprintln!("{overlay}: {report}");
+        setup.check_volumes();
     }
 }
 

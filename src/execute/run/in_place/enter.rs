@@ -1,12 +1,13 @@
 //! Moving the image's files into the root.
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
 use super::container::Container;
+use super::graft::Stubs;
 use super::metadata::Metadata;
 use super::plan::{self, Plan};
 use super::warning::Warning;
@@ -21,15 +22,24 @@ pub(super) struct Moved {
     pub(super) ctime: (i64, u64),
 }
 
+/// What one process knows about the image in the root, beside the journal.
+#[derive(Debug)]
+pub(super) struct Inside {
+    pub(super) private: OwnedFd,
+    pub(super) moved: Vec<Moved>,
+    /// One for each of the journal's grafts, but for one that failed.
+    pub(super) stubs: Vec<Stubs>,
+}
+
 /// Renames the private root's entries into the pinned directories and gives these what the image's have.
 ///
-/// `moved` grows as files move, so that it is right even after a failure.
+/// What has moved is known even after a failure.
 pub(super) fn move_in(
     container: &Container,
     plan: &Plan,
-    private: impl AsFd,
-    moved: &mut Vec<Moved>,
+    inside: &mut Inside,
 ) -> Result<(), Error> {
+    let Inside { private, moved, .. } = inside;
     let mut metadata = Vec::new();
     for path in &plan.pinned {
         let fail = |source: io::Error| Error::Move {

@@ -12,6 +12,7 @@ use rustix::fs::{self, AtFlags, Mode, OFlags};
 use serde::{Deserialize, Serialize};
 
 use super::dir::Identity;
+use super::graft::Graft;
 use super::metadata::Metadata;
 use super::plan::Kept;
 use super::processes::Leader;
@@ -30,6 +31,8 @@ pub(super) struct Journal {
     pub(super) header: Header,
     /// Directories rebuilt elsewhere because they could not be renamed, with what they were. The first record of a path counts.
     pub(super) split: Vec<(LayerPath, Metadata)>,
+    /// What of the work directory is lent to the command.
+    pub(super) grafts: Vec<Graft>,
     /// The command's session.
     pub(super) leader: Option<Leader>,
 }
@@ -63,6 +66,7 @@ enum Record {
         path: LayerPath,
         metadata: Metadata,
     },
+    Graft(Graft),
     Run(Leader),
 }
 
@@ -75,6 +79,7 @@ impl Journal {
             file: file.into(),
             header,
             split: Vec::new(),
+            grafts: Vec::new(),
             leader: None,
         };
         let line = to_line(&journal.header);
@@ -100,6 +105,7 @@ impl Journal {
             file: file.into_parts().0,
             header,
             split: Vec::new(),
+            grafts: Vec::new(),
             leader: None,
         };
         for line in lines.filter(|line| line.ends_with(b"\n")) {
@@ -108,6 +114,7 @@ impl Journal {
                     journal.split.push((path, metadata));
                 }
                 Record::Split { .. } => {}
+                Record::Graft(graft) => journal.grafts.push(graft),
                 Record::Run(leader) => journal.leader = Some(leader),
             }
         }
@@ -121,6 +128,13 @@ impl Journal {
             metadata: metadata.clone(),
         })?;
         self.split.push((path.clone(), metadata));
+        Ok(())
+    }
+
+    /// Notes that something is about to be lent to the command.
+    pub(super) fn note_graft(&mut self, graft: Graft) -> io::Result<()> {
+        self.append(&Record::Graft(graft.clone()))?;
+        self.grafts.push(graft);
         Ok(())
     }
 

@@ -21,6 +21,7 @@ mod aside;
 mod container;
 mod dir;
 mod enter;
+mod graft;
 mod journal;
 mod leave;
 mod lock;
@@ -67,6 +68,12 @@ pub enum Error {
     PrivateRoot { path: PathBuf, source: io::Error },
     #[error("cannot move `{path}`")]
     Move { path: LayerPath, source: io::Error },
+    #[error("cannot mount `{}` at `{target}`", .path.display())]
+    Mount {
+        path: PathBuf,
+        target: LayerPath,
+        source: io::Error,
+    },
     #[error("cannot end what the command left running")]
     Kill { source: io::Error },
     #[error("cannot move `{path}` back into the image{}", and_more(*.more))]
@@ -95,6 +102,13 @@ impl Error {
             }
             Self::Work { path, source } if source.kind() == io::ErrorKind::CrossesDevices => {
                 Some(format!("nothing may be mounted at `{}`", path.display()))
+            }
+            Self::Mount { target, source, .. }
+                if source.kind() == io::ErrorKind::CrossesDevices =>
+            {
+                Some(format!(
+                    "a directory above `{target}` is a mount of this container"
+                ))
             }
             Self::Container { .. } => Some("the next start tries again".into()),
             _ => None,

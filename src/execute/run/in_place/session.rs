@@ -6,9 +6,12 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use rustix::io::Errno;
+
 use super::aside::{self, Aside};
 use super::container::{self, Container};
-use super::enter::{self, Moved};
+use super::enter::{self, Inside};
+use super::graft::Graft;
 use super::journal::{self, Header, Journal, Pinned};
 use super::metadata::Metadata;
 use super::plan::{self, Plan, Request};
@@ -52,9 +55,8 @@ pub struct Session {
 #[derive(Debug)]
 pub struct Entered<'s> {
     container: &'s Container,
-    private: OwnedFd,
+    inside: Inside,
     journal: Journal,
-    moved: Vec<Moved>,
     warnings: Vec<Warning>,
     is_over: bool,
     warned: MutexGuard<'s, BTreeSet<Warning>>,
@@ -143,7 +145,10 @@ impl Session {
                 }
                 Ok(Aside::Stuck(path)) => {
                     undo.finish(&journal)?;
-                    immovable.insert(path);
+                    if !immovable.insert(path.clone()) {
+                        let source = Errno::BUSY.into();
+                        return Err(Error::Move { path, source });
+                    }
                 }
                 Err(error) => {
                     undo.finish(&journal)?;
@@ -154,18 +159,21 @@ impl Session {
         // From here on dropping this leaves.
         let mut entered = Entered {
             container,
-            private,
+            inside: Inside {
+                private,
+                moved: Vec::new(),
+                stubs: Vec::new(),
+            },
             journal,
-            moved: Vec::new(),
             warnings: Vec::new(),
             is_over: false,
             warned,
         };
-        let warnings = warnings(&plan, &immovable, options, &entered.private)?;
+        let warnings = warnings(&plan, &immovable, options, &entered.inside.private)?;
         entered.warnings = entered.not_yet_said(warnings);
         container.step("say that the image is in");
         journal::set_image_in(&container.work).map_err(|source| Error::Journal { source })?;
-        enter::move_in(container, &plan, &entered.private, &mut entered.moved)?;
+        enter::move_in(container, &plan, &mut entered.inside)?;
         enter::let_the_clock_move_on();
         Ok(entered)
     }
@@ -259,6 +267,33 @@ impl Entered<'_> {
         &self.warnings
     }
 
+    /// Lends the command a directory or file of the work directory: it is renamed to `target`, where it hides what is
+    /// there, and back to `source` when the command has ended, also if the executor is killed; unless `source` is in
+    /// `secrets`, which does not outlive the executor. To be called before the command runs.
+    ///
+    /// `target` must not lead through a link. Missing directories above it are made and removed again.
+    ///
+    /// # Errors
+    /// [`Error::Mount`], with `EXDEV` if a mount of the container is above the target. Then the command must not run; leaving cleans up.
+    pub fn graft(&mut self, source: &Path, target: &LayerPath) -> Result<(), Error> {
+        let fail = |error| Error::Mount {
+            path: source.into(),
+            target: target.clone(),
+            source: error,
+        };
+        let work = self.container.path.join(self.container.work_path.as_path());
+        let home = source.strip_prefix(work).ok();
+        let home = home.map(|home| LayerPath::clean(home.as_os_str().as_encoded_bytes()));
+        let home = home.ok_or_else(|| fail(io::ErrorKind::InvalidInput.into()))?;
+        let graft = Graft::find(self.container, &home, target).map_err(fail)?;
+        let number = self.journal.grafts.len();
+        let noted = self.journal.note_graft(graft.clone());
+        noted.map_err(|source| Error::Journal { source })?;
+        let stubs = graft.place(self.container, number).map_err(fail)?;
+        self.inside.stubs.push(stubs);
+        Ok(())
+    }
+
     /// Notes the leader of the command's session, so that the command can be ended should this process be killed.
     ///
     /// To be called after the leader exists, dead or alive but not reaped, and before it runs anything.
@@ -280,8 +315,7 @@ impl Entered<'_> {
     /// [`Error::Container`] if the container is not as it was: then the private root must not be removed, since things of
     /// the container may be in it. Otherwise the container is well: [`Error::Kill`], or [`Error::Image`] if the private root lacks something.
     pub fn leave(mut self) -> Result<Left, Error> {
-        let private = Some(&self.private);
-        let out = undo::undo(self.container, &self.journal, private, &self.moved);
+        let out = undo::undo(self.container, &self.journal, Some(&self.inside));
         self.is_over = true;
         let out = out?;
         Ok(Left {
@@ -299,12 +333,7 @@ impl Entered<'_> {
 impl Drop for Entered<'_> {
     fn drop(&mut self) {
         if !self.is_over
-            && let Err(error) = undo::undo(
-                self.container,
-                &self.journal,
-                Some(&self.private),
-                &self.moved,
-            )
+            && let Err(error) = undo::undo(self.container, &self.journal, Some(&self.inside))
         {
             undo::log(&error);
         }

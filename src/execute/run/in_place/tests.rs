@@ -218,3 +218,72 @@ fn a_session_closed_leaves_nothing() {
     session.close();
     assert_eq!(names(dir.path()), "");
 }
+
+#[test]
+fn mounts_are_lent_and_taken_back() {
+    let fake = Fake::new();
+    fake.write(".executor/mounts/id/old", "cached");
+    fake.write(".executor/secrets/token", "secret");
+    let (container, image) = (listing(fake.root()), listing(&fake.private()));
+    let options = RunOptions {
+        working_dir: LayerPath::root(),
+    };
+    let work = fake.root().join(".executor");
+    let read = |path: &str| fs_err::read_to_string(fake.root().join(path)).ok();
+    let lend = || {
+        let mut entered = fake.session.enter(&fake.private(), &options).unwrap();
+        let cache = entered.graft(&work.join("mounts/id"), &LayerPath::clean("var/cache/x"));
+        cache.unwrap();
+        let secret = entered.graft(&work.join("secrets/token"), &LayerPath::clean("etc/passwd"));
+        secret.unwrap();
+        entered
+    };
+
+    let entered = lend();
+    assert_eq!(read("var/cache/x/old").unwrap(), "cached");
+    assert_eq!(read("etc/passwd").unwrap(), "secret");
+    fake.write("var/cache/x/new", "by the command");
+    entered.leave().unwrap();
+    assert_eq!(listing(fake.root()), container);
+    assert_eq!(listing(&fake.private()), image);
+    assert_eq!(read(".executor/mounts/id/new").unwrap(), "by the command");
+    assert_eq!(read(".executor/secrets/token").unwrap(), "secret");
+
+    let entered = lend();
+    fs_err::rename(fake.root().join("var"), fake.root().join("usr/moved")).unwrap();
+    fs_err::remove_file(fake.root().join("etc/passwd")).unwrap();
+    entered.leave().unwrap();
+    assert_eq!(listing(fake.root()), container);
+    assert_eq!(read(".executor/mounts/id/new").unwrap(), "by the command");
+    let below = names(&fake.private());
+    assert!(
+        below.contains("etc/passwd kaniko"),
+        "what was under a mount is back: {below}"
+    );
+    assert!(below.ends_with("usr/moved usr/moved/cache"), "{below}");
+}
+
+#[test]
+fn a_second_session_waits_for_the_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().to_owned();
+    let options = Options {
+        force: false,
+        keep: Vec::new(),
+        hide: Vec::new(),
+        on_step: count_step,
+    };
+    let first = Session::open(&root.join(".executor"), &root, options.clone()).unwrap();
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let second = std::thread::spawn(move || {
+        let session = Session::open(&root.join(".executor"), &root, options);
+        sender.send("second").unwrap();
+        session.unwrap().close();
+    });
+    // It cannot have been sent yet, however long this waits.
+    assert!(receiver.try_recv().is_err());
+    first.close();
+    assert_eq!(receiver.recv(), Ok("second"));
+    second.join().unwrap();
+    assert_eq!(names(dir.path()), "");
+}

@@ -5,14 +5,14 @@ use std::os::fd::OwnedFd;
 
 use super::aside;
 use super::container::{Container, Failure};
-use super::enter::Moved;
+use super::enter::Inside;
 use super::journal::{self, Journal};
 use super::leave::{self, Out};
 use super::{Error, dir, processes};
 use crate::layer::LayerPath;
 
 /// What of the work directory is worthless after a process that was killed.
-const LEFTOVERS: [&str; 5] = ["stages", "secrets", "lost", "discarded", "trial"];
+const LEFTOVERS: [&str; 6] = ["stages", "secrets", "lost", "discarded", "under", "trial"];
 
 /// Puts back what was moved aside when dropped, which only happens while unwinding.
 pub(super) struct Undo<'a>(pub(super) &'a Container);
@@ -21,7 +21,7 @@ impl Undo<'_> {
     pub(super) fn finish(self, journal: &Journal) -> Result<(), Error> {
         let container = self.0;
         std::mem::forget(self);
-        undo(container, journal, None, &[]).map(drop)
+        undo(container, journal, None).map(drop)
     }
 }
 
@@ -30,7 +30,7 @@ impl Drop for Undo<'_> {
         // The journal on disk says as much as the one in memory.
         let journal = Journal::open(&self.0.work).map_err(|source| Error::Journal { source });
         let undone = journal.and_then(|journal| match journal {
-            Some(journal) => undo(self.0, &journal, None, &[]).map(drop),
+            Some(journal) => undo(self.0, &journal, None).map(drop),
             None => Ok(()),
         });
         if let Err(error) = undone {
@@ -48,8 +48,7 @@ pub(super) fn log(error: &Error) {
 pub(super) fn undo(
     container: &Container,
     journal: &Journal,
-    private: Option<&OwnedFd>,
-    moved: &[Moved],
+    inside: Option<&Inside>,
 ) -> Result<Out, Error> {
     let killed = journal.leader.map_or(Ok(()), processes::kill_session);
     let broken = |source| Error::Container {
@@ -59,14 +58,18 @@ pub(super) fn undo(
     };
     let mut out = Out::default();
     if journal::is_image_in(&container.work).map_err(broken)? {
-        let private = match private {
-            Some(private) => private.try_clone(),
-            None => discarded(container, journal),
-        };
-        match private {
-            Ok(private) => out = leave::move_out(container, &journal.header, private, moved),
-            Err(source) => out.failures.push(Failure::new(&LayerPath::root(), source)),
+        let stuck = take_grafts_back(container, journal, inside);
+        let header = &journal.header;
+        match inside {
+            Some(Inside { private, moved, .. }) => {
+                out = leave::move_out(container, header, private, moved);
+            }
+            None => match discarded(container, journal) {
+                Ok(private) => out = leave::move_out(container, header, private, &[]),
+                Err(source) => out.failures.push(Failure::new(&LayerPath::root(), source)),
+            },
         }
+        out.failures.extend(stuck);
         container.step("say that the image is out");
         journal::clear_image_in(&container.work).map_err(broken)?;
     }
@@ -81,6 +84,24 @@ pub(super) fn undo(
         Some((path, source, more)) => Err(Error::Image { path, more, source }),
         None => Ok(out),
     }
+}
+
+fn take_grafts_back(
+    container: &Container,
+    journal: &Journal,
+    inside: Option<&Inside>,
+) -> Vec<Failure> {
+    let mut failures = Vec::new();
+    for (number, graft) in journal.grafts.iter().enumerate().rev() {
+        let stubs = inside.and_then(|inside| inside.stubs.get(number));
+        if let Err(source) = graft.take_back(container, number, stubs) {
+            failures.push(Failure::new(&graft.target, source));
+        }
+    }
+    if let Err(error) = dir::remove_if_empty(&container.work, &LayerPath::clean("under")) {
+        failures.push(Failure::new(&container.work_path, error));
+    }
+    failures
 }
 
 fn first(failures: Vec<Failure>) -> Option<(LayerPath, io::Error, usize)> {
@@ -107,7 +128,7 @@ pub(super) fn recover(container: &Container) -> Result<(), Error> {
         tracing::info!(
             "bringing back this container's files, which an earlier executor had moved aside"
         );
-        match undo(container, &journal, None, &[]) {
+        match undo(container, &journal, None) {
             // That image is thrown away anyway.
             Ok(_) | Err(Error::Image { .. }) => {}
             Err(error) => return Err(error),
