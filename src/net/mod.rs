@@ -17,12 +17,14 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
+use url::Url;
 
 pub use http::{Identity, Profile, Redirects};
 pub use secret::Secret;
 
 /// Limits how long it may take to open a connection.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+const PUT_LIMIT: Duration = Duration::from_secs(120);
 
 /// What may go wrong before a request is sent.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +39,15 @@ pub enum Error {
     Client { source: reqwest::Error },
     #[error("invalid certificate or key: expected PEM")]
     Certificate { source: reqwest::Error },
+    #[error("`{url}` is not a URL")]
+    Url { url: String },
+    #[error("PUT {url} failed")]
+    Put { url: String, source: reqwest::Error },
+    #[error("PUT {url} answered {status}")]
+    PutStatus {
+        url: String,
+        status: reqwest::StatusCode,
+    },
 }
 
 impl Error {
@@ -47,7 +58,7 @@ impl Error {
                 "check HTTP_PROXY, HTTPS_PROXY and the files named by --registry-certificate"
                     .to_owned(),
             ),
-            Self::Certificate { .. } | Self::Runtime { .. } | Self::Resolver { .. } => None,
+            _ => None,
         }
     }
 }
@@ -149,6 +160,37 @@ impl Net {
         Ok(client)
     }
 
+    /// Sends a text to a URL with PUT, as digest files ask for; waits on the calling thread.
+    ///
+    /// # Errors
+    /// [`Error::Put`] if there is no answer, [`Error::PutStatus`] for one of 400 or more.
+    ///
+    /// # Spec
+    /// compat spec 9.6.
+    pub fn put(&self, url: &str, text: &[u8]) -> Result<(), Error> {
+        let url: Url = url.parse().map_err(|_| Error::Url {
+            url: url.to_owned(),
+        })?;
+        let shown = redact::redacted(&url);
+        let request = self
+            .http(&Profile::default())?
+            .put(url)
+            .timeout(PUT_LIMIT)
+            .header("content-type", "text/plain")
+            .body(text.to_vec());
+        match self.block_on(async { request.send().await }) {
+            Err(source) => Err(Error::Put {
+                url: shown,
+                source: source.without_url(),
+            }),
+            Ok(response) if response.status().as_u16() >= 400 => Err(Error::PutStatus {
+                url: shown,
+                status: response.status(),
+            }),
+            Ok(_) => Ok(()),
+        }
+    }
+
     /// Returns the lock under which programs of the container itself may be executed.
     pub fn host(&self) -> &HostLock {
         &self.0.host
@@ -212,6 +254,36 @@ mod tests {
         drop(net);
         sender.send(()).unwrap();
         assert_eq!(finished.recv(), Ok(()));
+    }
+
+    #[test]
+    fn a_text_is_put() {
+        use std::io::{Read, Write};
+        let net = Net::new(Options { http1_only: false }).unwrap();
+        for (answer, good) in [("201 Created", true), ("403 Forbidden", false)] {
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let url = format!("http://{}/d?key=secret", listener.local_addr().unwrap());
+            let server = std::thread::spawn(move || {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut seen = Vec::new();
+                while !seen.ends_with(b"sha256:1") {
+                    let mut byte = [0];
+                    stream.read_exact(&mut byte).unwrap();
+                    seen.push(byte[0]);
+                }
+                let reply = format!("HTTP/1.1 {answer}\r\nContent-Length: 0\r\n\r\n");
+                stream.write_all(reply.as_bytes()).unwrap();
+                String::from_utf8(seen).unwrap()
+            });
+            let result = net.put(&url, b"sha256:1");
+            assert_eq!(result.is_ok(), good, "{answer}");
+            let seen = server.join().unwrap();
+            assert!(seen.starts_with("PUT /d?key=secret HTTP/1.1\r\n"), "{seen}");
+            assert!(seen.contains("content-type: text/plain\r\n"), "{seen}");
+            if let Err(error) = result {
+                assert!(!error.to_string().contains("secret"), "{error}");
+            }
+        }
     }
 
     #[test]
