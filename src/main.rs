@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-use executor::cli::{self, Advice, BuildArguments, Command, Mistake, Place, env::Environment};
+use executor::cli::{self, BuildArguments, Command, Place, env::Environment};
 use executor::execute::run::init;
 use executor::{context, log, report};
 
@@ -19,8 +19,8 @@ fn main() -> ExitCode {
     ExitCode::from(match cli::parse(&args) {
         Ok(Command::Print(text)) => print(&text),
         Ok(Command::Build(arguments)) => build(&arguments),
-        Ok(Command::Login(_)) => not_supported_yet("executor login"),
-        Ok(Command::Logout(_)) => not_supported_yet("executor logout"),
+        Ok(Command::Login(login)) => told(login.store(&Environment::of_process())),
+        Ok(Command::Logout(registry)) => told(cli::forget(&registry, &Environment::of_process())),
         Err(mistake) => report::mistake(&mistake),
     })
 }
@@ -53,9 +53,17 @@ fn print(text: &str) -> u8 {
     u8::from(std::io::stdout().write_all(text.as_bytes()).is_err())
 }
 
+/// Prints what a command has to say on stderr.
+fn told(outcome: Result<String, cli::Error>) -> u8 {
+    match outcome {
+        Ok(text) => {
+            report::print(&text);
+            0
+        }
+        Err(error) => report::mistake(&error.into()),
+    }
+}
+
 fn not_supported_yet(what: &str) -> u8 {
-    report::mistake(&Mistake {
-        error: cli::Error::NotSupportedYet(what.into()),
-        advice: Advice::Nothing,
-    })
+    report::mistake(&cli::Error::NotSupportedYet(what.into()).into())
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::registry::credentials;
+
 /// What setting a variable leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
@@ -52,6 +54,7 @@ pub const VARIABLES: &[Variable] = &[
     variable("KANIKO_TELEMETRY_OMIT_DOCKERFILE", Idle("nothing is traced"), "leave the Dockerfile out of the trace"),
     variable("SNAPSHOT_TIMEOUT_DURATION",  Idle("a snapshot has no time limit"), "limit for one snapshot"),
     variable("STACKLOG_PATH",              Idle("there is no stack sampling"), "where stack samples are written"),
+    variable("CI_REGISTRY",                Works, "GitLab's registry, with CI_REGISTRY_USER and CI_REGISTRY_PASSWORD, read by `registry`"),
     variable("DOCKER_AUTH_CONFIG",         Works, "registry credentials, read by `registry`"),
     variable("DOCKER_CONFIG",              Works, "directory of Docker's config.json, read by `registry`"),
     variable("HOME",                       Works, "where .docker/config.json lies, read by `registry`"),
@@ -88,6 +91,11 @@ impl Environment {
     /// Returns the value of any variable, for `--build-arg NAME`.
     pub fn value(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
+    }
+
+    /// Returns the whole, for what reads credentials from it.
+    pub fn credentials(&self) -> credentials::Environment {
+        credentials::Environment(self.0.clone())
     }
 
     /// Returns the variables whose name begins with `prefix`, which is cut off.

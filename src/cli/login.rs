@@ -1,9 +1,14 @@
 //! `executor login` and `executor logout`
 
+use std::io;
+
 use super::Error;
 use super::args::Parsed;
+use super::env::Environment;
 use super::table;
 use super::usage::Page;
+use crate::net::{self, Net, Secret};
+use crate::registry::credentials::store::{self, Stored};
 
 pub const LOGIN: Page = Page {
     about: "Log in to a registry",
@@ -27,20 +32,49 @@ pub struct Login {
     pub password: Password,
 }
 
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Password {
-    Given(String),
+    Given(Secret),
     /// On standard input, up to its end.
     Stdin,
 }
 
-impl std::fmt::Debug for Password {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Given(_) => "Given(…)",
-            Self::Stdin => "Stdin",
+impl Login {
+    /// Keeps the credentials, and returns what to tell the user on stderr.
+    pub fn store(&self, env: &Environment) -> Result<String, Error> {
+        let password = match &self.password {
+            Password::Given(password) => password.clone(),
+            Password::Stdin => {
+                let text = io::read_to_string(io::stdin()).map_err(Error::Stdin)?;
+                strip(&text)?
+            }
+        };
+        let (net, env) = (net()?, env.credentials());
+        let stored = store::login(&net, &env, &self.registry, &self.username, &password)?;
+        Ok(match stored {
+            Stored::Helper(name) => format!("logged in via docker-credential-{name}\n"),
+            Stored::File(path) => {
+                let path = path.display();
+                format!(
+                    "WARNING! The password is stored unencrypted in {path}.\nlogged in via {path}\n"
+                )
+            }
         })
     }
+}
+
+/// Drops the credentials for a registry, and returns what to tell the user on stderr.
+pub fn forget(registry: &str, env: &Environment) -> Result<String, Error> {
+    Ok(
+        match store::logout(&net()?, &env.credentials(), registry)? {
+            true => format!("logged out of {registry}\n"),
+            false => format!("no credentials for {registry} in the Docker config file\n"),
+        },
+    )
+}
+
+fn net() -> Result<Net, Error> {
+    Ok(Net::new(net::Options { http1_only: false })?)
 }
 
 /// Reads the arguments of `login`.
@@ -76,12 +110,12 @@ pub fn registry(parsed: &Parsed) -> Result<String, Error> {
 }
 
 /// Strips the newline that `echo` adds.
-pub fn strip(password: &str) -> Result<String, Error> {
+fn strip(password: &str) -> Result<Secret, Error> {
     let password = password.strip_suffix('\n').unwrap_or(password);
     let password = password.strip_suffix('\r').unwrap_or(password);
     match password.trim().is_empty() {
         true => Err(Error::Combination("password is blank")),
-        false => Ok(password.into()),
+        false => Ok(Secret::new(password)),
     }
 }
 
@@ -94,7 +128,7 @@ mod tests {
     fn arguments() {
         #[rustfmt::skip] // a table keeps its columns
         let cases = [
-            ("host -u a -p b",               "Login { registry: \"host\", username: \"a\", password: Given(…) }"),
+            ("host -u a -p b",               "Login { registry: \"host\", username: \"a\", password: Given(***) }"),
             ("--username=a --password-stdin host", "Login { registry: \"host\", username: \"a\", password: Stdin }"),
             ("-u a -p b",                    "accepts 1 arg(s), received 0"),
             ("x y -u a -p b",                "accepts 1 arg(s), received 2"),
@@ -110,6 +144,6 @@ mod tests {
             let got = got.map_or_else(|error| error.to_string(), |login| format!("{login:?}"));
             assert_eq!(got, want, "{words}");
         }
-        assert_eq!(strip("x\r\n").unwrap(), "x");
+        assert_eq!(strip("x\r\n").unwrap(), Secret::new("x"));
     }
 }

@@ -23,7 +23,7 @@ use table::EXECUTOR;
 use usage::Page;
 use values::Values;
 
-pub use login::{Login, Password, strip as strip_password};
+pub use login::{Login, Password, forget};
 pub use options::{Options, Place};
 
 /// What the arguments ask for.
@@ -74,6 +74,14 @@ pub enum Error {
     Combination(&'static str),
     #[error("invalid value {} for KANIKO_NO_PUSH environment variable", go_quote(.0))]
     NoPushVariable(String),
+    #[error(transparent)]
+    Map(Box<crate::registry::Error>),
+    #[error("cannot read standard input")]
+    Stdin(#[source] std::io::Error),
+    #[error(transparent)]
+    Net(#[from] crate::net::Error),
+    #[error(transparent)]
+    Credentials(#[from] crate::registry::credentials::Error),
     #[error("invalid value for {name} environment variable: {reason}")]
     Variable { name: &'static str, reason: String },
     #[error("Invalid platform")]
@@ -113,6 +121,9 @@ impl Error {
             Self::UnknownCommand(word) if value::parse_bool(word).is_ok() => Some(format!(
                 "a switch takes its value with `=`, as in `--cache={word}`"
             )),
+            Self::Map(error) => error.help(),
+            Self::Net(error) => error.help(),
+            Self::Credentials(error) => error.help(),
             _ => None,
         }
     }
@@ -182,6 +193,14 @@ pub fn parse(args: &[String]) -> Result<Command, Mistake> {
         }
         (_, Some(page)) => subcommand(name, page, &rest).map_err(|error| mistake(error, page)),
         (_, None) => Err(mistake(Error::UnknownCommand(name.into()), &PAGE)),
+    }
+}
+
+impl From<Error> for Mistake {
+    /// Takes a mistake that the usage text would not help with.
+    fn from(error: Error) -> Self {
+        let advice = Advice::Nothing;
+        Self { error, advice }
     }
 }
 

@@ -72,14 +72,9 @@ impl Values {
 
     /// Returns all pairs in the order given.
     pub fn pairs(&self, name: &str) -> Vec<(String, String)> {
-        let kind = self.flag(name).kind;
-        let parse = |text: &String| match kind {
-            Kind::KeyValues => value::parse_pairs(text),
-            _ => value::parse_pair(text).map(|pair| vec![pair]),
-        };
-        let pairs = self.list(name).iter().map(parse);
+        let pairs = self.list(name).iter().map(|text| value::parse_pair(text));
         pairs
-            .flat_map(|pairs| pairs.expect("the value was checked"))
+            .map(|pair| pair.expect("the value was checked"))
             .collect()
     }
 
@@ -135,8 +130,6 @@ mod tests {
             ("--cache-ttl=6h",               Some("cache-ttl")),
             ("--cache-dir=/c",               Some("cache-dir")),
             ("--cache-copy-layers",          Some("cache-copy-layers")),
-            ("--credential-helpers=",        None),
-            ("--credential-helpers=ecr",     Some("credential-helpers")),
             ("--dryrun",                     Some("dryrun")),
             ("--secret=id=a",                Some("secret")),
             ("--git depth=1",                Some("git")),

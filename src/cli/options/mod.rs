@@ -135,6 +135,8 @@ impl KanikoDir {
 mod tests {
     use super::super::{args, table};
     use super::*;
+    use crate::registry::{Credentials, Endpoints, Retry, credentials};
+    use std::sync::Arc;
 
     /// Name and value.
     type Pair = (&'static str, &'static str);
@@ -188,7 +190,7 @@ mod tests {
             ("-d Upper/x",                                     &[], "cannot push to `Upper/x`"),
             ("-d a/b@sha256:0000000000000000000000000000000000000000000000000000000000000000", &[], "cannot push to `a/b@sha256:0000000000000000000000000000000000000000000000000000000000000000`"),
             ("--no-push --dryrun",                             &[], "not supported yet: --dryrun"),
-            ("--no-push",                                      &[("KANIKO_REGISTRY_MAP", "x")], "invalid value for KANIKO_REGISTRY_MAP environment variable: invalid argument value. expect key=value, got x"),
+            ("--no-push",                                      &[("KANIKO_REGISTRY_MAP", "x")], "invalid registry map `x`: expected `registry=replacement[/prefix]`"),
             ("--no-push",                                      &[("KANIKO_ISOLATION", "vm")], "invalid value for KANIKO_ISOLATION environment variable: `vm` is none of auto, namespaces, in-place, chroot"),
             ("--no-push",                                      &[("SOURCE_DATE_EPOCH", "now")], "invalid value for SOURCE_DATE_EPOCH environment variable: `now` is no number of seconds"),
             ("--no-push --use-new-run --pre-cleanup --materialize --compressed-caching=false --whitelist-var-run --skip-unused-stages --force-build-metadata", &[], "fine"),
@@ -213,10 +215,35 @@ mod tests {
             ("KANIKO_REGISTRY_MIRROR", "env"),
         ];
         let words = "--no-push --registry-map=a=x;a=y/p --registry-map= --registry-map=b=z --registry-mirror=m --registry-mirror=n";
-        let maps = |options: &Options| format!("{:?}", options.registry.maps);
-        let want =
-            r#"{"a": ["x", "y/p"], "b": ["z", "c"], "index.docker.io": ["e", "m", "n", "env"]}"#;
-        check(words, &env, maps, want);
+        let options = resolved(words, &env).unwrap();
+        let mut want = Endpoints::default();
+        want.add_map("a=x;a=y/p;b=z;b=c;index.docker.io=e").unwrap();
+        for mirror in ["m", "n", "env"] {
+            want.add_mirror(mirror).unwrap();
+        }
+        assert_eq!(options.registry.endpoints, want);
+    }
+
+    #[test]
+    fn pulling_and_pushing_differ() {
+        let words = "--no-push --insecure --skip-tls-verify-pull --push-retry=2 --registry-mirror=m --insecure-registry=r";
+        let registry = resolved(words, &[]).unwrap().registry;
+        let credentials = Credentials::load(credentials::Options {
+            environment: credentials::Environment::default(),
+            helpers: None,
+        });
+        let credentials = Arc::new(credentials.unwrap());
+        let (pull, push) = (
+            registry.pull(credentials.clone()),
+            registry.push(credentials),
+        );
+        assert!(push.insecure && !pull.insecure);
+        assert!(pull.skip_tls_verify && !push.skip_tls_verify);
+        assert!(pull.insecure_registries.contains("r") && push.insecure_registries.contains("r"));
+        assert_eq!(push.endpoints, Endpoints::default());
+        assert_ne!(pull.endpoints, Endpoints::default());
+        assert_eq!(push.retry, Retry::DEFAULT.with_extra(2));
+        assert_eq!(pull.retry, Retry::DEFAULT.with_extra(0));
     }
 
     #[test]

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::Given;
 use crate::cli::Error;
-use crate::cli::value;
+use crate::registry::{self, ClientCertificate, Credentials, Endpoints, Retry};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Registry {
@@ -18,11 +19,11 @@ pub struct Registry {
     pub skip_tls_verify_registries: Vec<String>,
     /// File with certificate authorities, by registry.
     pub certificates: BTreeMap<String, PathBuf>,
-    /// Files with certificate and key, by registry.
-    pub client_certificates: BTreeMap<String, (PathBuf, PathBuf)>,
-    /// Registries to ask instead of another, in order; mirrors of Docker Hub stand under `index.docker.io`.
-    pub maps: BTreeMap<String, Vec<String>>,
-    pub skip_default_fallback: bool,
+    pub client_certificates: BTreeMap<String, ClientCertificate>,
+    /// Registries to ask instead of others when pulling.
+    pub endpoints: Endpoints,
+    /// Built-in credential helpers to use; absent means all.
+    pub credential_helpers: Option<Vec<String>>,
     pub skip_push_permission_check: bool,
     pub push_retry: u32,
     pub image_download_retry: u32,
@@ -33,26 +34,29 @@ pub struct Registry {
 impl Registry {
     pub(in crate::cli) fn resolve(given: Given<'_>) -> Result<Self, Error> {
         let values = given.values;
-        let mut maps: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        let from_env =
-            value::parse_pairs(given.variable("KANIKO_REGISTRY_MAP").unwrap_or_default());
-        let from_env = from_env.map_err(|reason| Error::Variable {
-            name: "KANIKO_REGISTRY_MAP",
-            reason,
-        })?;
+        let mut endpoints = Endpoints::default();
+        endpoints.skip_default_registry_fallback = values.bool("skip-default-registry-fallback");
+        let maps = values.list("registry-map").iter().map(String::as_str);
+        for map in maps.chain(given.variable("KANIKO_REGISTRY_MAP")) {
+            endpoints
+                .add_map(map)
+                .map_err(Box::new)
+                .map_err(Error::Map)?;
+        }
         let mirrors = values.list("registry-mirror").iter().map(String::as_str);
-        let mirrors = mirrors.chain(given.variable("KANIKO_REGISTRY_MIRROR"));
-        let mirrors = mirrors.map(|mirror| ("index.docker.io".to_owned(), mirror.to_owned()));
-        let pairs = values.pairs("registry-map").into_iter().chain(from_env);
-        for (registry, other) in pairs.chain(mirrors).filter(|(_, other)| !other.is_empty()) {
-            maps.entry(registry).or_default().push(other);
+        for mirror in mirrors.chain(given.variable("KANIKO_REGISTRY_MIRROR")) {
+            endpoints
+                .add_mirror(mirror)
+                .map_err(Box::new)
+                .map_err(Error::Map)?;
         }
         let mut client_certificates = BTreeMap::new();
         for (registry, files) in values.pairs("registry-client-cert") {
             match files.split(',').collect::<Vec<_>>()[..] {
                 [certificate, key] => {
-                    client_certificates
-                        .insert(registry, (given.absolute(certificate), given.absolute(key)));
+                    let certificate = given.absolute(certificate);
+                    let key = given.absolute(key);
+                    client_certificates.insert(registry, ClientCertificate { certificate, key });
                 }
                 _ => return Err(Error::ClientCertificate { registry, files }),
             }
@@ -70,12 +74,42 @@ impl Registry {
                 .map(|(registry, file)| (registry, given.absolute(&file)))
                 .collect(),
             client_certificates,
-            maps,
-            skip_default_fallback: values.bool("skip-default-registry-fallback"),
+            endpoints,
+            credential_helpers: match values.is_given("credential-helpers") {
+                true => Some(values.list("credential-helpers").to_vec()),
+                false => None,
+            },
             skip_push_permission_check: values.bool("skip-push-permission-check"),
             push_retry: retries("push-retry"),
             image_download_retry: retries("image-download-retry"),
             client_type: given.variable("UPSTREAM_CLIENT_TYPE").map(str::to_owned),
         })
+    }
+
+    /// Returns how base images are pulled.
+    pub fn pull(&self, credentials: Arc<Credentials>) -> registry::Options {
+        registry::Options {
+            insecure: self.insecure_pull,
+            skip_tls_verify: self.skip_tls_verify_pull,
+            endpoints: self.endpoints.clone(),
+            retry: Retry::DEFAULT.with_extra(self.image_download_retry),
+            ..self.push(credentials)
+        }
+    }
+
+    /// Returns how images are pushed.
+    pub fn push(&self, credentials: Arc<Credentials>) -> registry::Options {
+        registry::Options {
+            insecure: self.insecure,
+            insecure_registries: self.insecure_registries.iter().cloned().collect(),
+            skip_tls_verify: self.skip_tls_verify,
+            skip_tls_verify_registries: self.skip_tls_verify_registries.iter().cloned().collect(),
+            certificates: self.certificates.clone(),
+            client_certificates: self.client_certificates.clone(),
+            endpoints: Endpoints::default(),
+            retry: Retry::DEFAULT.with_extra(self.push_retry),
+            user_agent: registry::user_agent(self.client_type.as_deref()),
+            credentials,
+        }
     }
 }
