@@ -2,18 +2,22 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
-use std::process::Command;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use executor::dockerfile::instruction::{Heredoc, Network, Security};
 use executor::execute::run::{
-    Error, Isolation, IsolationOptions, Requested, RunContext, SelectError, check, execute, select,
+    Error, Isolation, IsolationOptions, Requested, RunContext, SelectError, check, execute,
+    inside_container, run_in_user_namespace, select,
 };
 use executor::interrupt::Interrupt;
-use executor::plan::RunStep;
+use executor::plan::{RunMount, RunStep};
 use executor::rootfs::Rootfs;
 
+use rustix::event::{PollFd, PollFlags};
+
+use crate::support::container::{self, Capabilities, Container, Seccomp};
 use crate::support::{base, requires};
 
 /// A private root with busybox in it, and an isolation to run commands in.
@@ -24,17 +28,25 @@ struct Machine {
     _dir: tempfile::TempDir,
 }
 
-fn executable() -> &'static Path {
-    Path::new(env!("CARGO_BIN_EXE_executor"))
+/// Variables that tell a process which isolation to test and what to expect of it.
+const REQUESTED: &str = "REQUESTED_ISOLATION";
+const EXPECTED: &str = "EXPECTED_ISOLATION";
+const EXECUTABLE: &str = "ISOLATING_EXECUTABLE";
+
+fn executable() -> PathBuf {
+    match std::env::var_os(EXECUTABLE) {
+        Some(path) => path.into(),
+        None => env!("CARGO_BIN_EXE_executor").into(),
+    }
 }
 
 fn selected(requested: Requested, work_dir: &Path, force: bool) -> Result<Isolation, SelectError> {
     select(&IsolationOptions {
         requested,
         force,
-        in_container: false,
+        in_container: inside_container(),
         work_dir,
-        executable: executable(),
+        executable: &executable(),
         keep: Vec::new(),
         hide: Vec::new(),
         interrupt: &Interrupt::new(),
@@ -44,7 +56,12 @@ fn selected(requested: Requested, work_dir: &Path, force: bool) -> Result<Isolat
 impl Machine {
     fn new(requested: Requested) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let isolation = selected(requested, dir.path(), requested == Requested::Chroot).unwrap();
+        let isolation = selected(requested, dir.path(), false);
+        let isolation = isolation.unwrap_or_else(|error| panic!("{error}"));
+        let dir = match isolation.work_dir() {
+            Some(work_dir) => tempfile::tempdir_in(work_dir).unwrap(),
+            None => dir,
+        };
         let path = dir.path().join("root");
         fs_err::create_dir(&path).unwrap();
         base::fill(&path);
@@ -62,7 +79,7 @@ impl Machine {
 
     fn run(&self, step: &RunStep) -> Result<(), Error> {
         let context = RunContext {
-            executable: executable(),
+            executable: &executable(),
             secret_env: &BTreeMap::from([("TOKEN".to_owned(), "secret".to_owned())]),
             interrupt: &self.interrupt,
         };
@@ -231,9 +248,12 @@ fn holds_everywhere(machine: &Machine) {
     )
     .unwrap();
     rustix::fs::chmod(&started, mode).unwrap();
+    let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::NONBLOCK;
+    let started = rustix::fs::open(&started, flags, rustix::fs::Mode::empty()).unwrap();
     let interrupt = machine.interrupt.clone();
     let raiser = std::thread::spawn(move || {
-        fs_err::read(started).unwrap();
+        let mut event = [PollFd::new(&started, PollFlags::IN)];
+        rustix::event::poll(&mut event, None).unwrap();
         interrupt.raise(libc::SIGTERM);
     });
     let interrupted = machine
@@ -278,76 +298,179 @@ fn holds_in_namespaces(machine: &Machine) {
     // A link that leads out of the root is followed inside.
     let etc = machine.root.path().join("etc");
     fs_err::os::unix::fs::symlink("../../../run/resolv.conf", etc.join("resolv.conf")).unwrap();
-    machine.run(&sh("test -s /run/resolv.conf")).unwrap();
+    machine.run(&sh("test -f /run/resolv.conf")).unwrap();
     assert!(!machine.root.path().join("run").exists());
 }
 
-/// The test of one isolation, as the process that [`with_less`] starts finds it.
+/// The test of one isolation; the other tests start it again in processes and containers of their own.
 #[test]
-fn namespaces() {
+fn here() {
+    let requested = std::env::var(REQUESTED).unwrap_or("auto".into());
+    let expected = std::env::var(EXPECTED).unwrap_or("namespaces: mount, ipc, uts, pid".into());
+    if !rustix::process::geteuid().is_root() && std::env::var_os(EXPECTED).is_some() {
+        let interrupt = Interrupt::new();
+        let status = run_in_user_namespace(&executable(), &interrupt);
+        assert_eq!(status.unwrap_or_else(|error| panic!("{error}")), 0);
+        return;
+    }
     requires!(root);
-    let machine = Machine::new(Requested::Auto);
-    let expected = std::env::var("EXPECTED_ISOLATION");
-    let expected = expected.unwrap_or("namespaces: mount, ipc, uts, pid".into());
+    let machine = Machine::new(requested.parse().unwrap());
     assert_eq!(machine.isolation.to_string(), expected);
-    holds_in_namespaces(&machine);
+    match &machine.isolation {
+        Isolation::Namespaces(_) => holds_in_namespaces(&machine),
+        Isolation::InPlace(_) | Isolation::Chroot => {
+            assert_eq!(machine.sh("echo x >/dev/null && echo done"), "done\n");
+            // The first process of this container is us; nobody may read what we know.
+            assert_eq!(machine.sh("cat /proc/1/environ 2>/dev/null | wc -c"), "0\n");
+        }
+    }
     holds_everywhere(&machine);
 }
 
-/// Repeats [`namespaces`] in a process without some capabilities.
-fn with_less(missing: &str, expected: &str) {
-    let output = Command::new("setpriv")
-        .args(["--bounding-set", missing])
+/// Repeats [`here`] in another process.
+fn again(command: &mut Command, requested: &str, expected: &str) {
+    let output = command
         .arg(std::env::current_exe().unwrap())
-        .args(["--exact", "run_isolation::namespaces", "--nocapture"])
-        .env("EXPECTED_ISOLATION", expected)
+        .args(["--exact", "run_isolation::here", "--nocapture"])
+        .env(REQUESTED, requested)
+        .env(EXPECTED, expected)
         .output()
         .unwrap();
-    assert!(
-        output.status.success(),
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
+    succeeded(&output);
+}
+
+/// Repeats [`here`] in a container.
+fn contained(requested: &str, expected: &str, change: impl FnOnce(&mut Container<'_>)) {
+    requires!(container::possible(), "needs root, runc and overlayfs");
+    let image = tempfile::tempdir().unwrap();
+    base::fill(image.path());
+    fs_err::create_dir(image.path().join("kaniko")).unwrap();
+    let programs = [
+        ("test", std::env::current_exe().unwrap()),
+        ("executor", executable()),
+    ];
+    for (name, path) in programs {
+        fs_err::copy(path, image.path().join("kaniko").join(name)).unwrap();
+    }
+    let mut container = Container::new(image.path());
+    container.env = vec![
+        ("container", "podman".into()),
+        (REQUESTED, requested.into()),
+        (EXPECTED, expected.into()),
+        (EXECUTABLE, "/kaniko/executor".into()),
+    ];
+    change(&mut container);
+    let arguments = [
+        "/kaniko/test",
+        "--exact",
+        "run_isolation::here",
+        "--nocapture",
+    ];
+    succeeded(&container.run(arguments));
+}
+
+fn succeeded(output: &Output) {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+    let passed = stdout.contains("1 passed");
+    assert!(output.status.success() && passed, "{stdout}{stderr}");
+}
+
+#[test]
+fn namespaces_without_the_right_to_mount() {
+    requires!(root);
+    let mut setpriv = Command::new("setpriv");
+    let expected = "namespaces: user, mount, ipc, uts, pid";
+    again(
+        setpriv.args(["--bounding-set", "-sys_admin"]),
+        "auto",
+        expected,
     );
 }
 
 #[test]
-fn namespaces_of_a_container_that_may_have_them() {
+fn namespaces_of_a_user() {
     requires!(root);
-    with_less("-sys_admin", "namespaces: user, mount, ipc, uts, pid");
+    let dir = tempfile::tempdir().unwrap();
+    let grant = dir.path().join("grant");
+    fs_err::write(&grant, "nobody:100000:65536\n").unwrap();
+    let script = "mount --bind \"$0\" /etc/subuid && mount --bind \"$0\" /etc/subgid && exec setpriv --reuid 65534 --regid 65534 --clear-groups \"$@\"";
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--mount", "sh", "-c", script]).arg(&grant);
+    again(&mut unshare, "auto", "namespaces: mount, ipc, uts, pid");
 }
 
 #[test]
-fn namespaces_without_file_capabilities() {
-    requires!(root);
-    with_less(
-        "-sys_admin,-setfcap",
-        "namespaces: user with shifted ids, mount, ipc, uts, pid",
-    );
+fn namespaces_in_a_container() {
+    contained("auto", "namespaces: user, mount, ipc, uts", |container| {
+        container.seccomp = Seccomp::Unconfined;
+    });
+}
+
+#[test]
+fn namespaces_in_a_container_without_file_capabilities() {
+    let expected = "namespaces: user with shifted ids, mount, ipc, uts";
+    contained("auto", expected, |container| {
+        container.seccomp = Seccomp::Unconfined;
+        container.capabilities = Capabilities::CriO;
+    });
+}
+
+#[test]
+fn in_place() {
+    contained("auto", "in-place", |_| {});
 }
 
 #[test]
 fn chroot() {
-    requires!(root);
-    let machine = Machine::new(Requested::Chroot);
-    assert_eq!(machine.isolation.to_string(), "chroot");
-    assert_eq!(
-        machine.sh("echo x >/dev/null; head -c 3 /dev/zero | wc -c"),
-        "3\n"
-    );
+    contained("chroot", "chroot", |_| {});
+}
+
+#[test]
+fn chroot_where_nothing_can_be_moved() {
+    contained("auto", "chroot", |container| {
+        container.read_only = true;
+        container.tmpfs = vec!["/tmp"];
+    });
+}
+
+#[test]
+fn what_is_not_possible_is_refused_before_any_work() {
+    let mount = RunMount::Tmpfs {
+        target: "/t".into(),
+        size: None,
+    };
+    let mounting = RunStep {
+        mounts: vec![mount],
+        ..sh("true")
+    };
+    let insecure = RunStep {
+        security: Security::Insecure,
+        ..sh("true")
+    };
     let alone = RunStep {
         network: Network::None,
         ..sh("true")
     };
-    assert!(matches!(
-        check(&machine.isolation, &alone),
-        Err(Error::Network)
-    ));
-    holds_everywhere(&machine);
+    for (step, want) in [
+        (mounting, "`--mount=type=tmpfs` is not supported yet"),
+        (insecure, "`--security=insecure` is not supported yet"),
+        (
+            alone,
+            "`--network=none` needs namespaces, which are not in use here",
+        ),
+    ] {
+        assert_eq!(
+            check(&Isolation::Chroot, &step).unwrap_err().to_string(),
+            want
+        );
+    }
+    check(&Isolation::Chroot, &sh("true")).unwrap();
 }
 
 #[test]
 fn in_place_and_chroot_are_for_containers() {
+    requires!(!inside_container(), "needs to be outside of a container");
     let dir = tempfile::tempdir().unwrap();
     for requested in [Requested::InPlace, Requested::Chroot] {
         let error = selected(requested, dir.path(), false).unwrap_err();

@@ -7,7 +7,7 @@ use std::ffi::CString;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, Timespec, makedev};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags, Timespec, makedev};
 use rustix::io::Errno;
 
 use super::failure::{Context, Failure};
@@ -57,13 +57,16 @@ impl Furniture {
             .ensure(root, "/dev", Kind::Directory)
             .to("create `/dev`")?;
         for (name, major, minor) in DEVICES {
-            match furniture.place_device(root, name, major, minor) {
-                Ok(()) => {}
-                Err(error) => {
-                    furniture.without_devices = Errno::from_io_error(&error);
-                    break;
-                }
+            if let Err(error) = furniture.place_device(root, name, major, minor) {
+                furniture.without_devices = Errno::from_io_error(&error);
+                break;
             }
+        }
+        if furniture.without_devices.is_some() {
+            // Too many commands write to it; a file that is taken away afterwards will do for that.
+            furniture
+                .place_file(root, "/dev/null", b"", 0o666)
+                .to("place `/dev/null`")?;
         }
         furniture.script(root, command)?;
         Ok(furniture)
@@ -99,8 +102,9 @@ impl Furniture {
         let parent = walk(root, parent, &mut |_, _, _| Err(Errno::NOENT.into()))?;
         let name = CString::new(name)?;
         let parent_before = mtime(&rustix::fs::fstat(&parent)?);
-        let aside = CString::new(format!(".executor.{}", rustix::process::getpid()))?;
-        let original = match rustix::fs::renameat(&parent, &name, &parent, &aside) {
+        let aside = CString::new(format!(".{}.of-the-image", name.to_string_lossy()))?;
+        let keep = RenameFlags::NOREPLACE;
+        let original = match rustix::fs::renameat_with(&parent, &name, &parent, &aside, keep) {
             Ok(()) => Some(aside),
             Err(Errno::NOENT) => None,
             Err(error) => return Err(error.into()),
@@ -153,17 +157,16 @@ impl Furniture {
         });
         rustix::fs::chmodat(&parent, &name, mode, AtFlags::empty())?;
         // On a file system mounted `nodev` the node can be made but not opened.
-        rustix::fs::openat(
-            &parent,
-            &name,
-            OFlags::RDONLY | OFlags::NOCTTY | OFlags::CLOEXEC,
-            Mode::empty(),
-        )
-        .map(drop)
-        .or_else(|error| match error {
-            Errno::NXIO => Ok(()),
-            error => Err(error.into()),
-        })
+        let flags = OFlags::RDONLY | OFlags::NOCTTY | OFlags::CLOEXEC;
+        match rustix::fs::openat(&parent, &name, flags, Mode::empty()) {
+            // There is no terminal, but a device.
+            Ok(_) | Err(Errno::NXIO) => Ok(()),
+            Err(error) => {
+                rustix::fs::unlinkat(&parent, &name, AtFlags::empty())?;
+                self.placed.pop();
+                Err(error.into())
+            }
+        }
     }
 }
 
@@ -217,6 +220,7 @@ mod tests {
         let root = temp.path();
         fs_err::create_dir(root.join("etc")).unwrap();
         fs_err::write(root.join("etc/hosts"), "of the image").unwrap();
+        fs_err::write(root.join("etc/resolv.conf"), "of the image too").unwrap();
         let fd = rustix::fs::open(root, OFlags::PATH, Mode::empty()).unwrap();
         let etc = || mtime(&rustix::fs::stat(root.join("etc")).unwrap());
         let before = etc();
@@ -233,6 +237,10 @@ mod tests {
         assert_eq!(
             fs_err::read(root.join("etc/hosts")).unwrap(),
             b"of the image"
+        );
+        assert_eq!(
+            fs_err::read(root.join("etc/resolv.conf")).unwrap(),
+            b"of the image too"
         );
         assert!(!root.join("dev").exists());
         assert_eq!(etc(), before);

@@ -152,7 +152,10 @@ fn in_chroot(
     };
     let furniture = Furniture::place(root, command)?;
     if let Some(error) = furniture.without_devices {
-        let warning = format!("RUN has no devices in its /dev: {}", io::Error::from(error));
+        let warning = format!(
+            "RUN has no devices, and a file for /dev/null: {}",
+            io::Error::from(error)
+        );
         job::send(socket, &Report::Warning(warning), &[]).to("warn")?;
     }
     let setting = Setting {

@@ -30,7 +30,7 @@ use self::job::Mode;
 use crate::dockerfile::instruction::{Network, Security};
 use crate::interrupt::{Interrupt, Interrupted};
 use crate::layer::LayerPath;
-use crate::plan::RunStep;
+use crate::plan::{RunMount, RunStep};
 use crate::rootfs::users;
 use crate::rootfs::{self, IdShift};
 
@@ -154,8 +154,8 @@ pub enum Error {
     Network,
     #[error("`--security=insecure` is not supported yet")]
     Security,
-    #[error("`--mount` is not supported yet")]
-    Mount,
+    #[error("`--mount=type={0}` is not supported yet")]
+    Mount(&'static str),
     #[error("cannot run in place")]
     InPlace(#[source] in_place::Error),
     #[error(transparent)]
@@ -200,9 +200,19 @@ pub fn check(isolation: &Isolation, step: &RunStep) -> Result<(), Error> {
         Security::Sandbox => {}
         Security::Insecure => return Err(Error::Security),
     }
-    match step.mounts.is_empty() {
-        true => Ok(()),
-        false => Err(Error::Mount),
+    match step.mounts.first() {
+        None => Ok(()),
+        Some(mount) => Err(Error::Mount(mount_type(mount))),
+    }
+}
+
+fn mount_type(mount: &RunMount) -> &'static str {
+    match mount {
+        RunMount::Bind { .. } => "bind",
+        RunMount::Cache { .. } => "cache",
+        RunMount::Tmpfs { .. } => "tmpfs",
+        RunMount::Secret { .. } => "secret",
+        RunMount::Ssh { .. } => "ssh",
     }
 }
 

@@ -59,7 +59,7 @@ pub fn run_in_user_namespace(executable: &Path, interrupt: &Interrupt) -> Result
     let job = Job {
         mode: Mode::UserNamespace,
         command: Some(job::Command {
-            program: super::this_executable().to_string_lossy().into_owned(),
+            program: text(std::env::current_exe().map_err(Error::Start)?.into())?,
             args: std::env::args_os().map(text).collect::<Result<_, _>>()?,
             env: env.collect::<Result<_, Error>>()?,
             working_dir: ".".into(),
