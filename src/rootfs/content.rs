@@ -21,6 +21,7 @@ impl ContentHash {
 #[derive(Debug, Default)]
 pub(super) struct Table {
     rows: HashMap<u64, Row>,
+    moved: Vec<(u64, i64, i64)>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -52,6 +53,15 @@ impl Table {
         if let Some(row) = self.get(before.inode, before.ctime) {
             self.insert(after, row.hash, row.is_bare);
         }
+    }
+
+    /// Notes that looking at an inode moved its ctime.
+    pub fn moved(&mut self, inode: u64, before: i64, after: i64) {
+        self.moved.push((inode, before, after));
+    }
+
+    pub fn take_moved(&mut self) -> Vec<(u64, i64, i64)> {
+        std::mem::take(&mut self.moved)
     }
 
     pub fn clear(&mut self) {

@@ -112,6 +112,12 @@ impl Rootfs {
         }
     }
 
+    /// Returns the inodes whose ctime we moved ourselves, only to read them, with the ctimes before and after, in the order in which it
+    /// happened; each is returned once.
+    pub(crate) fn take_moved(&self) -> Vec<(u64, i64, i64)> {
+        self.content().take_moved()
+    }
+
     /// Forgets all content hashes, once a baseline holds them.
     pub(crate) fn forget_content(&self) {
         self.content().clear();
@@ -168,19 +174,25 @@ impl Rootfs {
     ) -> Result<OwnedFd, Errno> {
         let flags = flags | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let open = || rustix::fs::openat(dir, name, flags, Mode::empty());
-        let executable = if disk.is_dir() { 0o100 } else { 0 };
+        let search = if disk.is_dir() { 0o100 } else { 0 };
         match open() {
             Err(Errno::ACCESS) if !self.privileged => {
                 let chmod = |mode| {
                     let mode = Mode::from_raw_mode(mode);
                     rustix::fs::chmodat(dir, name, mode, rustix::fs::AtFlags::empty())
                 };
-                chmod(disk.mode | 0o400 | executable).map_err(|_| Errno::ACCESS)?;
+                chmod(disk.mode | 0o400 | search).map_err(|_| Errno::ACCESS)?;
                 let opened = open();
-                // A directory stays open to us: what it contains must be reached as well.
-                if !disk.is_dir() {
+                if disk.is_dir() {
+                    // It stays open to us, for what it contains; the mode it had is remembered.
+                    let mut intended = self.metadata().intended(disk);
+                    intended.mode.get_or_insert(disk.mode);
+                    self.metadata().record(&Stat::read(dir, name)?, intended);
+                } else {
                     chmod(disk.mode)?;
                 }
+                let after = Stat::read(dir, name)?.ctime;
+                self.content().moved(disk.inode, disk.ctime, after);
                 opened
             }
             opened => opened,

@@ -335,3 +335,34 @@ fn a_deep_tree_is_walked_and_removed() {
         .unwrap();
     assert_eq!(content, "end\n");
 }
+
+#[test]
+fn what_a_user_may_not_read_is_read_all_the_same() {
+    let t = Scratch::new();
+    if testing::is_root() {
+        std::os::unix::fs::chown(t.root.path(), Some(1000), Some(1000)).unwrap();
+        std::os::unix::fs::chown(t.outside(), Some(1000), Some(1000)).unwrap();
+    }
+    let path = t.root.path().to_owned();
+    testing::as_user(move || {
+        let root = Rootfs::open(&path).unwrap();
+        let mut tree = tree::scan(&root, &ALL).unwrap();
+        clock::pass(&tree);
+        fs_err::create_dir(path.join("closed")).unwrap();
+        fs_err::write(path.join("closed/shadow"), "secret").unwrap();
+        let chmod = |name: &str, mode| {
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+            fs_err::set_permissions(path.join(name), mode).unwrap();
+        };
+        chmod("closed/shadow", 0);
+        chmod("closed", 0);
+        let found = changes(&mut tree, &root, &ALL).unwrap();
+        assert_eq!(lines(&found), "+ /closed, + /closed/shadow");
+        let modes = entries(&layer(&root, &found, None))
+            .into_iter()
+            .map(|entry| entry.mode);
+        assert_eq!(modes.collect::<Vec<_>>(), [0, 0]);
+        assert_eq!(lines(&changes(&mut tree, &root, &ALL).unwrap()), "");
+        root.remove(&LayerPath::root()).unwrap();
+    });
+}

@@ -133,18 +133,34 @@ impl Tree {
     /// was changed by something else and stays a candidate.
     pub fn moved(&mut self, root: &Rootfs, files: &[Moved]) {
         self.absorb(root);
-        let files: HashMap<u64, &Moved> = files.iter().map(|moved| (moved.inode, moved)).collect();
-        for node in &mut self.nodes {
-            if let Some(moved) = files.get(&node.inode)
-                && moved.ctime_before == node.ctime
-            {
-                node.ctime = moved.ctime_after;
+        self.move_ctimes(files);
+    }
+
+    fn move_ctimes(&mut self, files: &[Moved]) {
+        let mut by_inode: HashMap<u64, Vec<&Moved>> = HashMap::new();
+        for moved in files {
+            by_inode.entry(moved.inode).or_default().push(moved);
+        }
+        for node in self.nodes.iter_mut().filter(|_| !files.is_empty()) {
+            for moved in by_inode.get(&node.inode).into_iter().flatten() {
+                if moved.ctime_before == node.ctime {
+                    node.ctime = moved.ctime_after;
+                }
             }
         }
     }
 
     /// Takes over the hashes of files that passed through the root since they were looked at.
     pub(super) fn absorb(&mut self, root: &Rootfs) {
+        let own = root
+            .take_moved()
+            .into_iter()
+            .map(|(inode, before, after)| Moved {
+                inode,
+                ctime_before: before,
+                ctime_after: after,
+            });
+        self.move_ctimes(&own.collect::<Vec<_>>());
         for node in &mut self.nodes {
             if node.hash == [0; 16]
                 && node.kind == FileType::File
