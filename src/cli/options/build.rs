@@ -7,6 +7,7 @@ use crate::cli::Error;
 use crate::cli::env::Environment;
 use crate::cli::value;
 use crate::cli::values::Values;
+use crate::execute::run::Requested;
 use crate::image::Platform;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,7 +20,7 @@ pub struct Build {
     pub targets: Vec<String>,
     /// Absent: the machine's own.
     pub platform: Option<Platform>,
-    pub isolation: Isolation,
+    pub isolation: Requested,
     /// In-place isolation is allowed outside a container.
     pub force: bool,
     /// Left out of snapshots.
@@ -32,14 +33,6 @@ pub struct Build {
     pub source_date_epoch: Option<i64>,
     /// The executor's own work files are removed at the end.
     pub cleanup: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Isolation {
-    Auto,
-    Namespaces,
-    InPlace,
-    Chroot,
 }
 
 impl Build {
@@ -100,12 +93,12 @@ impl Build {
     }
 }
 
-fn isolation(word: &str) -> Option<Isolation> {
+fn isolation(word: &str) -> Option<Requested> {
     match word {
-        "auto" => Some(Isolation::Auto),
-        "namespaces" => Some(Isolation::Namespaces),
-        "in-place" => Some(Isolation::InPlace),
-        "chroot" => Some(Isolation::Chroot),
+        "auto" => Some(Requested::Auto),
+        "namespaces" => Some(Requested::Namespaces),
+        "in-place" => Some(Requested::InPlace),
+        "chroot" => Some(Requested::Chroot),
         _ => None,
     }
 }

@@ -14,7 +14,7 @@ use super::values::Values;
 use super::{Error, checks, notices};
 use crate::context;
 
-pub use build::{Build, Isolation};
+pub use build::Build;
 pub use output::{Destination, Output};
 pub use registry::Registry;
 
