@@ -3,7 +3,7 @@
 use super::mount;
 use crate::dockerfile::quote::quoted;
 use crate::dockerfile::{self, Span, expand, suggest};
-use crate::image::{self, ImageRef, Platform};
+use crate::image;
 
 /// Why a Dockerfile cannot be planned, and where.
 #[derive(Debug)]
@@ -74,21 +74,21 @@ pub enum Problem {
     #[error("ONBUILD {trigger}")]
     Trigger {
         trigger: String,
-        source: dockerfile::Error,
+        source: Box<dockerfile::Error>,
     },
     #[error("invalid SOURCE_DATE_EPOCH: {0}")]
     SourceDateEpoch(String),
     #[error("not supported yet: SOURCE_DATE_EPOCH of the stage {}", quoted(.0))]
     SourceDateEpochOfStage(String),
-    #[error("the config of `{0}` for {1} is not known")]
-    NoConfig(ImageRef, Platform),
+    #[error("the config of `{image}` for {platform} is not known")]
+    NoConfig { image: String, platform: String },
 }
 
 impl Problem {
     pub(super) fn trigger(text: &str, source: dockerfile::Error) -> Self {
         Self::Trigger {
             trigger: text.to_owned(),
-            source,
+            source: Box::new(source),
         }
     }
 

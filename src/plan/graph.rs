@@ -33,6 +33,7 @@ pub(super) struct Graph<'a> {
 
 /// Where files come from, stages counted as they stand in the Dockerfile.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "there is one for each stage")]
 pub(super) enum Origin {
     Scratch,
     Image(ImageRef, Platform),

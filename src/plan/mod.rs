@@ -179,6 +179,7 @@ pub struct PlannedStage {
 
 /// What a stage starts from.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "there is one for each stage")]
 pub enum Base {
     Scratch,
     /// An image in a registry, for a platform.

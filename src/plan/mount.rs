@@ -278,10 +278,11 @@ impl Fields {
         let (uid, gid) = (self.uid.unwrap_or(0), self.gid.unwrap_or(0));
         match self.kind {
             Kind::Secret => {
-                let id = [&self.id, &self.source]
-                    .into_iter()
-                    .find(|id| !id.is_empty())
-                    .map_or_else(|| base_name(&self.target), |id| id);
+                let named = [&self.id, &self.source];
+                let id = match named.into_iter().find(|id| !id.is_empty()) {
+                    Some(id) => id,
+                    None => base_name(&self.target),
+                };
                 let target = match (self.target.is_empty(), self.env.is_empty()) {
                     (false, _) => Some(join("/", &self.target)),
                     (true, false) => None,

@@ -60,9 +60,11 @@ impl<'a> Evaluation<'a> {
             (_, Some(base)) => base.clone(),
             (Origin::Image(image, platform), None) => {
                 let config = graph.configs.get(&(image.clone(), platform.clone()));
-                let config = config
-                    .cloned()
-                    .ok_or_else(|| Problem::NoConfig(image.clone(), platform.clone()).at(span))?;
+                let unknown = || Problem::NoConfig {
+                    image: image.to_string(),
+                    platform: platform.to_string(),
+                };
+                let config = config.cloned().ok_or_else(|| unknown().at(span))?;
                 new_outcome(config, false)
             }
             (Origin::Scratch | Origin::Stage(_), None) => {

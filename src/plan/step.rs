@@ -124,6 +124,7 @@ pub enum Sharing {
 
 /// Where copied or mounted files come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "there is one for each step")]
 pub enum Source {
     /// The main build context.
     Context,
