@@ -17,10 +17,13 @@ mod glob;
 
 mod target;
 
+mod ignored;
+
 mod error;
 
 pub use copy::copy;
 pub use error::Error;
+pub use ignored::ignored_sources;
 pub use tree::{Owners, Tree};
 pub use workdir::workdir;
 

@@ -77,6 +77,11 @@ impl Matcher {
         Ok(Self { patterns: parsed })
     }
 
+    /// Tells whether some pattern takes back what others exclude.
+    pub fn has_exceptions(&self) -> bool {
+        self.patterns.iter().any(|pattern| pattern.exception)
+    }
+
     pub fn is_empty(&self) -> bool {
         self.patterns.is_empty()
     }

@@ -20,7 +20,9 @@ fn hostile(name: &str) -> Vec<u8> {
     header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
     header.set_size(0);
     header.set_mode(0o644);
-    (header.set_uid(0), header.set_gid(0), header.set_mtime(0));
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
     header.set_entry_type(tar::EntryType::Regular);
     header.set_cksum();
     let mut bytes = header.as_bytes().to_vec();

@@ -10,10 +10,10 @@ use std::io::Write as _;
 
 use super::*;
 use crate::context::dockerignore::{self, Matcher};
-use crate::dockerfile;
+use crate::dockerfile::{self, Dockerfile};
 use crate::layer::entry::Time;
 use crate::layer::{Entry, LayerPath};
-use crate::plan::{self, Action, Configs};
+use crate::plan::{self, Action, Configs, Plan};
 use crate::rootfs::testing::{Scratch, dir, entry, file, listing, symlink};
 
 /// When everything is built.
@@ -56,27 +56,7 @@ impl Bed {
 
     /// Executes one instruction in `WORKDIR /w`; returns the paths that were written.
     pub fn execute(&self, instruction: &str) -> Result<Vec<LayerPath>, Error> {
-        let text = format!("FROM x\nWORKDIR /w\n{instruction}\n");
-        let options = dockerfile::Options {
-            syntax: None,
-            check: None,
-        };
-        let dockerfile = dockerfile::parse(text.as_bytes(), &options).unwrap();
-        let platform: crate::image::Platform = "linux/amd64".parse().unwrap();
-        let options = plan::Options {
-            targets: Vec::new(),
-            build_args: Default::default(),
-            platforms: dockerfile::Platforms {
-                build: platform.clone(),
-                target: platform.clone(),
-            },
-            platform_is_explicit: false,
-            source_date_epoch: None,
-            context_time: None,
-        };
-        let base = crate::image::ImageConfig::scratch(platform.clone());
-        let configs = Configs::from([(("x".parse().unwrap(), platform), base)]);
-        let plan = plan::plan(&dockerfile, &options, &configs).unwrap();
+        let (_, plan) = planned(instruction);
         let step = plan.stages[0].steps.last().unwrap();
         let tree = Tree {
             root: &self.source.root,
@@ -116,6 +96,32 @@ impl Bed {
         let file = self.stage.root.open_file(&LayerPath::clean(path)).unwrap();
         std::io::read_to_string(file).unwrap()
     }
+}
+
+/// Plans a stage with `WORKDIR /w` and the instructions.
+fn planned(instructions: &str) -> (Dockerfile, Plan) {
+    let text = format!("FROM x\nWORKDIR /w\n{instructions}\n");
+    let options = dockerfile::Options {
+        syntax: None,
+        check: None,
+    };
+    let dockerfile = dockerfile::parse(text.as_bytes(), &options).unwrap();
+    let platform: crate::image::Platform = "linux/amd64".parse().unwrap();
+    let options = plan::Options {
+        targets: Vec::new(),
+        build_args: Default::default(),
+        platforms: dockerfile::Platforms {
+            build: platform.clone(),
+            target: platform.clone(),
+        },
+        platform_is_explicit: false,
+        source_date_epoch: None,
+        context_time: None,
+    };
+    let base = crate::image::ImageConfig::scratch(platform.clone());
+    let configs = Configs::from([(("x".parse().unwrap(), platform), base)]);
+    let plan = plan::plan(&dockerfile, &options, &configs).unwrap();
+    (dockerfile, plan)
 }
 
 fn make(scratch: &Scratch, paths: &str) {
@@ -196,5 +202,28 @@ fn a_workdir_belongs_to_the_user() {
         assert_eq!(format!("{}:{}", stat.uid, stat.gid), owner, "{user}");
         assert_eq!(written, ["a", "a/b"].map(LayerPath::clean));
         assert_eq!(bed.mtime("a/b"), NOW);
+    }
+}
+
+#[test]
+fn sources_that_the_ignore_file_hides() {
+    #[rustfmt::skip] // a table keeps its columns
+    let cases = [
+        // patterns      instruction               findings
+        ("*.md",         "COPY a.md b.go /d/",     "CopyIgnoredFile: `a.md` is excluded by the ignore file (line 3)"),
+        ("src",          "ADD ./src/x /d/",        "CopyIgnoredFile: `./src/x` is excluded by the ignore file (line 3)"),
+        ("*.md\n!a.md",  "COPY b.md /d/",          ""),
+        ("*.md",         "COPY . /d/",             ""),
+        ("**/*",         "COPY . /d/",             "CopyIgnoredFile: `.` is excluded by the ignore file (line 3)"),
+        ("*.md",         "COPY --from=x a.md /d/", ""),
+        ("*.md",         "ADD http://h/a.md /d/",  ""),
+        ("*.md",         "# check=skip=CopyIgnoredFile\nCOPY a.md /d/", ""),
+    ];
+    for (patterns, instruction, want) in cases {
+        let (dockerfile, plan) = planned(instruction);
+        let ignore = dockerignore::parse(patterns.as_bytes()).unwrap();
+        let findings = ignored_sources(&plan, &ignore, &dockerfile.checks);
+        let findings: Vec<_> = findings.iter().map(ToString::to_string).collect();
+        assert_eq!(findings.join("\n"), want, "{patterns:?} {instruction}");
     }
 }
