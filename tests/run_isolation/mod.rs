@@ -1,168 +1,22 @@
 //! RUN in the isolations that a test can have: as root of this machine, and in processes with less.
 
-use std::collections::BTreeMap;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+mod machine;
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use executor::dockerfile::instruction::{Heredoc, Network, Security};
 use executor::execute::run::{
-    Error, Isolation, IsolationOptions, Requested, RunContext, SelectError, check, execute,
-    inside_container, run_in_user_namespace, select,
+    Isolation, Requested, check, inside_container, run_in_user_namespace,
 };
 use executor::interrupt::Interrupt;
 use executor::plan::{RunMount, RunStep};
-use executor::rootfs::Rootfs;
-
 use rustix::event::{PollFd, PollFlags};
 
 use crate::support::container::{self, Capabilities, Container, Seccomp};
 use crate::support::{base, requires};
-
-/// A private root with busybox in it, and an isolation to run commands in.
-struct Machine {
-    isolation: Isolation,
-    root: Rootfs,
-    interrupt: Interrupt,
-    _dir: tempfile::TempDir,
-}
-
-/// Variables that tell a process which isolation to test and what to expect of it.
-const REQUESTED: &str = "REQUESTED_ISOLATION";
-const EXPECTED: &str = "EXPECTED_ISOLATION";
-const EXECUTABLE: &str = "ISOLATING_EXECUTABLE";
-
-fn executable() -> PathBuf {
-    match std::env::var_os(EXECUTABLE) {
-        Some(path) => path.into(),
-        None => env!("CARGO_BIN_EXE_executor").into(),
-    }
-}
-
-fn selected(requested: Requested, work_dir: &Path, force: bool) -> Result<Isolation, SelectError> {
-    select(&IsolationOptions {
-        requested,
-        force,
-        in_container: inside_container(),
-        work_dir,
-        executable: &executable(),
-        keep: Vec::new(),
-        hide: Vec::new(),
-        interrupt: &Interrupt::new(),
-    })
-}
-
-impl Machine {
-    fn new(requested: Requested) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let isolation = selected(requested, dir.path(), false);
-        let isolation = isolation.unwrap_or_else(|error| panic!("{error}"));
-        let dir = match isolation.work_dir() {
-            Some(work_dir) => tempfile::tempdir_in(work_dir).unwrap(),
-            None => dir,
-        };
-        let path = dir.path().join("root");
-        fs_err::create_dir(&path).unwrap();
-        base::fill(&path);
-        give_away(&path, isolation.id_shift().offset);
-        let root = Rootfs::open(path)
-            .unwrap()
-            .with_id_shift(isolation.id_shift());
-        Self {
-            isolation,
-            root,
-            interrupt: Interrupt::new(),
-            _dir: dir,
-        }
-    }
-
-    fn run(&self, step: &RunStep) -> Result<(), Error> {
-        let context = RunContext {
-            executable: &executable(),
-            secret_env: &BTreeMap::from([("TOKEN".to_owned(), "secret".to_owned())]),
-            interrupt: &self.interrupt,
-        };
-        execute(&self.isolation, &self.root, step, &context).map(drop)
-    }
-
-    /// What the command prints.
-    fn output(&self, step: &RunStep) -> String {
-        let mut step = step.clone();
-        let script = step.args.pop().unwrap();
-        step.args.push(format!("exec >/tmp/output; {script}"));
-        self.run(&step).unwrap();
-        let output = self.root.path().join("tmp/output");
-        let text = fs_err::read_to_string(&output).unwrap();
-        fs_err::remove_file(output).unwrap();
-        text
-    }
-
-    fn sh(&self, script: &str) -> String {
-        self.output(&sh(script))
-    }
-
-    /// Why the command failed, and its cause.
-    fn failure(&self, step: &RunStep) -> String {
-        let error = self.run(step).unwrap_err();
-        match std::error::Error::source(&error) {
-            Some(source) => format!("{error}: {source}"),
-            None => error.to_string(),
-        }
-    }
-
-    /// Everything in the root that a layer could hold.
-    fn listing(&self) -> Vec<String> {
-        let mut lines = Vec::new();
-        for entry in walkdir::WalkDir::new(self.root.path()).sort_by_file_name() {
-            let entry = entry.unwrap();
-            let meta = fs_err::symlink_metadata(entry.path()).unwrap();
-            lines.push(format!(
-                "{} {:o} {}:{} {} {}.{}",
-                entry.path().display(),
-                meta.mode(),
-                meta.uid(),
-                meta.gid(),
-                meta.size(),
-                meta.mtime(),
-                meta.mtime_nsec(),
-            ));
-        }
-        lines
-    }
-}
-
-/// Adds `offset` to every owner, as unpacking into the root would.
-fn give_away(root: &Path, offset: u32) {
-    for entry in walkdir::WalkDir::new(root) {
-        let entry = entry.unwrap();
-        let meta = fs_err::symlink_metadata(entry.path()).unwrap();
-        let (uid, gid) = (meta.uid() + offset, meta.gid() + offset);
-        std::os::unix::fs::lchown(entry.path(), Some(uid), Some(gid)).unwrap();
-    }
-}
-
-fn sh(script: &str) -> RunStep {
-    RunStep {
-        args: ["/bin/sh", "-c", script].map(str::to_owned).to_vec(),
-        env: BTreeMap::from([("PATH".to_owned(), "/bin:/usr/bin".to_owned())]),
-        proxy_env: BTreeMap::new(),
-        working_dir: "/".into(),
-        user: String::new(),
-        hostname: "buildkitsandbox".into(),
-        network: Network::Default,
-        security: Security::Sandbox,
-        script: None,
-        mounts: Vec::new(),
-    }
-}
-
-fn exec(args: &[&str]) -> RunStep {
-    RunStep {
-        args: args.iter().map(|arg| (*arg).to_owned()).collect(),
-        ..sh("")
-    }
-}
+use machine::{EXECUTABLE, EXPECTED, Machine, REQUESTED, exec, executable, selected, sh};
 
 /// What holds of a command however it is isolated.
 fn holds_everywhere(machine: &Machine) {
@@ -327,6 +181,49 @@ fn here() {
     holds_everywhere(&machine);
 }
 
+/// A command that does not end by itself; only for [`killed`] and [`killed_in_place`].
+#[test]
+fn endless() {
+    if std::env::var_os(EXPECTED).is_some_and(|expected| expected == "endless") {
+        let machine = Machine::new(Requested::Auto);
+        machine
+            .run(&sh("setsid sleep 1000 & echo; echo started; sleep 1000"))
+            .unwrap();
+    }
+}
+
+#[test]
+fn killed() {
+    requires!(root);
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "run_isolation::endless", "--nocapture"])
+        .env(EXPECTED, "endless")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap() == "started"));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // The end of the output comes when the last process is gone that could write to it.
+    assert_eq!(lines.map(Result::unwrap).collect::<Vec<_>>(), [""; 0]);
+}
+
+#[test]
+fn killed_in_place() {
+    let script = r#"
+        before=$(ls -ax /)
+        mkfifo /dev/shm/output
+        /kaniko/test --exact run_isolation::endless --nocapture >/dev/shm/output &
+        while read line; do
+            [ "$line" != started ] || kill -9 $!
+        done </dev/shm/output
+        after=$(ls -ax /)
+        [ "$before" = "$after" ] && echo 1 passed || echo "$before / $after"
+    "#;
+    started_in_container(&["/bin/sh", "-c", script], "auto", "endless", |_| {});
+}
+
 /// Repeats [`here`] in another process.
 fn again(command: &mut Command, requested: &str, expected: &str) {
     let output = command
@@ -341,6 +238,21 @@ fn again(command: &mut Command, requested: &str, expected: &str) {
 
 /// Repeats [`here`] in a container.
 fn contained(requested: &str, expected: &str, change: impl FnOnce(&mut Container<'_>)) {
+    let arguments = [
+        "/kaniko/test",
+        "--exact",
+        "run_isolation::here",
+        "--nocapture",
+    ];
+    started_in_container(&arguments, requested, expected, change);
+}
+
+fn started_in_container(
+    arguments: &[&str],
+    requested: &str,
+    expected: &str,
+    change: impl FnOnce(&mut Container<'_>),
+) {
     requires!(container::possible(), "needs root, runc and overlayfs");
     let image = tempfile::tempdir().unwrap();
     base::fill(image.path());
@@ -360,12 +272,6 @@ fn contained(requested: &str, expected: &str, change: impl FnOnce(&mut Container
         (EXECUTABLE, "/kaniko/executor".into()),
     ];
     change(&mut container);
-    let arguments = [
-        "/kaniko/test",
-        "--exact",
-        "run_isolation::here",
-        "--nocapture",
-    ];
     succeeded(&container.run(arguments));
 }
 
