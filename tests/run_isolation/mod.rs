@@ -195,8 +195,11 @@ fn endless() {
 #[test]
 fn killed() {
     requires!(root);
+    // It does not get to remove what it made.
+    let dir = tempfile::tempdir().unwrap();
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "run_isolation::endless", "--nocapture"])
+        .env("TMPDIR", dir.path())
         .env(EXPECTED, "endless")
         .stdout(Stdio::piped())
         .spawn()
