@@ -14,6 +14,14 @@ use tokio::signal::unix::{SignalKind, signal};
 #[derive(Clone, Default)]
 pub struct Interrupt(Arc<Shared>);
 
+impl std::fmt::Debug for Interrupt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Interrupt")
+            .field("signal", &self.state().signal)
+            .finish_non_exhaustive()
+    }
+}
+
 #[derive(Default)]
 struct Shared {
     state: Mutex<State>,
@@ -25,6 +33,14 @@ struct State {
     signal: Option<i32>,
     next_hold: u64,
     holds: BTreeMap<u64, Box<dyn Fn(i32) + Send>>,
+    last_acts: BTreeMap<u64, Box<dyn FnOnce() + Send>>,
+}
+
+/// Something to be done should a signal end the process; forgotten when this is dropped.
+#[derive(Debug)]
+pub struct LastAct {
+    interrupt: Interrupt,
+    id: u64,
 }
 
 /// Keeps the process from ending on a signal while it lives.
@@ -119,6 +135,27 @@ impl Interrupt {
         })
     }
 
+    /// Has `act` done before a signal ends the process, after the last hold is gone; for work files, which nobody misses if
+    /// it is not done.
+    pub fn last_act(&self, act: impl FnOnce() + Send + 'static) -> LastAct {
+        let mut state = self.state();
+        let id = state.next_hold;
+        state.next_hold += 1;
+        state.last_acts.insert(id, Box::new(act));
+        LastAct {
+            interrupt: self.clone(),
+            id,
+        }
+    }
+
+    /// Does what is left to do before the process may end.
+    pub fn finish(&self) {
+        let acts = std::mem::take(&mut self.state().last_acts);
+        for act in acts.into_values() {
+            act();
+        }
+    }
+
     /// Fails if a signal has arrived; for the places between two steps.
     pub fn check(&self) -> Result<(), Interrupted> {
         match self.state().signal {
@@ -151,6 +188,12 @@ impl Drop for Hold {
     fn drop(&mut self) {
         self.interrupt.state().holds.remove(&self.id);
         self.interrupt.0.changed.notify_all();
+    }
+}
+
+impl Drop for LastAct {
+    fn drop(&mut self) {
+        self.interrupt.state().last_acts.remove(&self.id);
     }
 }
 

@@ -31,14 +31,18 @@
 //! build       interrupt image net dockerfile layer plan store layout registry context rootfs snapshot execute output
 //! cli         interrupt image net dockerfile plan registry context execute output log build layout store
 //! report      interrupt image dockerfile plan registry context execute output build cli log layer rootfs snapshot store layout net
+//! job         interrupt image net dockerfile layer plan store layout registry context rootfs snapshot execute output build cli log report
 //! ```
 
+pub mod build;
 pub mod cli;
 pub mod context;
+pub mod design;
 pub mod dockerfile;
 pub mod execute;
 pub mod image;
 pub mod interrupt;
+pub mod job;
 pub mod layer;
 pub mod layout;
 pub mod log;

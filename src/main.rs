@@ -2,17 +2,20 @@
 
 use std::ffi::OsString;
 use std::io::Write as _;
-use std::path::Path;
 use std::process::ExitCode;
 
 use executor::cli::{self, BuildArguments, Command, Place, env::Environment};
-use executor::execute::run::init;
-use executor::{context, log, report};
+use executor::execute::run;
+use executor::interrupt::Interrupt;
+use executor::{job, log, report};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     // The child that carries a RUN knows nothing of the rest.
     if std::env::args_os().nth(1).is_some_and(|arg| arg == "init") {
-        init::main();
+        run::init::main();
     }
     let text = |arg: OsString| arg.to_string_lossy().into_owned();
     let args: Vec<String> = std::env::args_os().skip(1).map(text).collect();
@@ -43,10 +46,36 @@ fn build(arguments: &BuildArguments) -> u8 {
         Ok(options) => options,
         Err(mistake) => return report::mistake(&mistake),
     };
-    match context::open(&options.context, Path::new(&options.current_dir)) {
-        Ok(_) => not_supported_yet("building an image"),
-        Err(error) => report::refusal(&error),
+    let interrupt = match guard() {
+        Ok(interrupt) => interrupt,
+        Err(error) => {
+            report::print(&format!(
+                "error building image: cannot prepare the process: {error}\n"
+            ));
+            return 1;
+        }
+    };
+    match job::run(&options, &interrupt) {
+        Ok(()) => 0,
+        Err(error @ job::Error::Context(_)) => report::refusal(&error),
+        Err(error) => report::failure(&error),
     }
+}
+
+/// Hides this process from others, and sees to it that a signal ends it once everything is put back.
+fn guard() -> std::io::Result<Interrupt> {
+    run::hide_this_process()?;
+    let interrupt = Interrupt::install()?;
+    let watched = interrupt.clone();
+    std::thread::Builder::new()
+        .name("watch".into())
+        .spawn(move || {
+            let interrupted = watched.wait();
+            watched.finish();
+            report::print(&format!("error building image: {interrupted}\n"));
+            std::process::exit(interrupted.exit_status().into());
+        })?;
+    Ok(interrupt)
 }
 
 fn print(text: &str) -> u8 {
@@ -62,8 +91,4 @@ fn told(outcome: Result<String, cli::Error>) -> u8 {
         }
         Err(error) => report::mistake(&error.into()),
     }
-}
-
-fn not_supported_yet(what: &str) -> u8 {
-    report::mistake(&cli::Error::NotSupportedYet(what.into()).into())
 }

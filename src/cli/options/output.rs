@@ -27,6 +27,8 @@ pub struct Output {
     pub image_name_tag_with_digest_file: Option<String>,
     /// Directory for the list of pushed images.
     pub builder_output: Option<PathBuf>,
+    /// A tag that exists and must not change counts as pushed.
+    pub ignore_immutable_tag_errors: bool,
 }
 
 /// A name to push to.
@@ -66,6 +68,7 @@ impl Output {
             digest_file: file_or_url(given, "digest-file"),
             image_name_with_digest_file: file_or_url(given, "image-name-with-digest-file"),
             image_name_tag_with_digest_file: file_or_url(given, "image-name-tag-with-digest-file"),
+            ignore_immutable_tag_errors: values.bool("push-ignore-immutable-tag-errors"),
             builder_output: given
                 .variable("BUILDER_OUTPUT")
                 .map(|dir| given.absolute(dir)),

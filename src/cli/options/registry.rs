@@ -90,7 +90,8 @@ impl Registry {
     pub fn pull(&self, credentials: Arc<Credentials>) -> registry::Options {
         registry::Options {
             insecure: self.insecure_pull,
-            skip_tls_verify: self.skip_tls_verify_pull,
+            // users of kaniko rely on `--skip-tls-verify` covering pulls too (compat spec 6.2)
+            skip_tls_verify: self.skip_tls_verify || self.skip_tls_verify_pull,
             endpoints: self.endpoints.clone(),
             retry: Retry::DEFAULT.with_extra(self.image_download_retry),
             ..self.push(credentials)

@@ -1,6 +1,6 @@
 //! Flags about registries.
 
-use super::State::{Later, Works};
+use super::State::Works;
 use super::{Flag, flag};
 use crate::cli::value::Kind::*;
 
@@ -11,7 +11,7 @@ pub const FLAGS: &[Flag] = &[
     flag("insecure",          ' ', Bool,     "false", Works, "Push over plain HTTP"),
     flag("insecure-pull",     ' ', Bool,     "false", Works, "Pull over plain HTTP"),
     flag("insecure-registry", ' ', List,     "", Works, "Registry to be used over plain HTTP; repeatable"),
-    flag("push-ignore-immutable-tag-errors", ' ', Bool, "false", Later, "Count a push as done if the tag exists and is immutable"),
+    flag("push-ignore-immutable-tag-errors", ' ', Bool, "false", Works, "Count a push as done if the tag exists and is immutable"),
     flag("push-retry",        ' ', Int,      "0", Works, "Extra attempts for each destination"),
     flag("registry-certificate", ' ', KeyValue, "", Works, "Certificate authority for a registry as host=FILE; repeatable"),
     flag("registry-client-cert", ' ', KeyValue, "", Works, "Client certificate for a registry as host=CERT,KEY; repeatable"),

@@ -1,0 +1,147 @@
+//! What stops a build, and where in the Dockerfile.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::dockerfile::{self, Span};
+use crate::image::{self, Digest, ImageRef};
+use crate::interrupt::Interrupted;
+use crate::plan::{PlannedStage, Step};
+use crate::{execute, plan, registry, rootfs, snapshot, store};
+
+/// Why there is no image.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Dockerfile(#[from] dockerfile::Error),
+    #[error(transparent)]
+    Plan(#[from] plan::Error),
+    #[error("lint violation found for rules: {}", .rules.join(", "))]
+    Checks { rules: Vec<String> },
+    #[error("cannot use the work directory `{}`", .dir.display())]
+    Workspace { dir: PathBuf, source: io::Error },
+    #[error("cannot copy a stage's root")]
+    Pipe { source: io::Error },
+    #[error("cannot get the image `{image}`")]
+    Image {
+        image: ImageRef,
+        source: Box<registry::Error>,
+    },
+    #[error("cannot unpack layer {layer} of `{image}` into `{}`", .dir.display())]
+    Unpack {
+        layer: Digest,
+        image: Box<ImageRef>,
+        dir: PathBuf,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    #[error("stage `{stage}` failed")]
+    Stage {
+        stage: String,
+        place: Place,
+        source: Box<Error>,
+    },
+    #[error("{keyword} failed")]
+    Instruction { keyword: String, source: Box<Error> },
+    #[error(transparent)]
+    Execute(#[from] execute::Error),
+    #[error(transparent)]
+    Run(#[from] execute::run::Error),
+    #[error("cannot isolate commands")]
+    Isolation(#[source] execute::run::SelectError),
+    #[error(transparent)]
+    Root(#[from] rootfs::Error),
+    #[error("cannot make a layer of the changes")]
+    Snapshot(#[from] snapshot::Error),
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    #[error(transparent)]
+    Assemble(#[from] image::Error),
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
+}
+
+/// The instruction at which a build stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place(pub Span);
+
+impl Error {
+    /// Places an error in a stage, at the lines of an instruction.
+    pub(super) fn in_stage(stage: &PlannedStage, span: Span, error: Self) -> Self {
+        Self::Stage {
+            stage: display_name(stage),
+            place: Place(span),
+            source: Box::new(error),
+        }
+    }
+
+    /// Places an error at a step of a stage.
+    pub(super) fn at(stage: &PlannedStage, step: &Step, error: Self) -> Self {
+        let keyword = step
+            .text
+            .split_whitespace()
+            .next()
+            .unwrap_or_default()
+            .to_uppercase();
+        Self::in_stage(
+            stage,
+            step.span,
+            Self::Instruction {
+                keyword,
+                source: Box::new(error),
+            },
+        )
+    }
+
+    /// Returns the instruction at which the build stopped.
+    pub fn span(&self) -> Option<Span> {
+        match self {
+            Self::Dockerfile(error) => error.span,
+            Self::Plan(error) => error.span,
+            Self::Stage { place, .. } => Some(place.0),
+            _ => None,
+        }
+    }
+
+    /// Returns what the user can do about it, if anything; printed after `help:`.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::Dockerfile(error) => error.help(),
+            Self::Plan(error) => error.help(),
+            Self::Stage { source, .. } | Self::Instruction { source, .. } => source.help(),
+            Self::Image { source, .. } => source.help(),
+            Self::Execute(error) => error.help(),
+            Self::Run(error) => error.help(),
+            Self::Isolation(error) => error.help(),
+            Self::Root(error) => error.help(),
+            Self::Snapshot(error) => error.help(),
+            Self::Store(error) => error.help(),
+            Self::Workspace { .. } => {
+                Some("choose a writable directory with `--kaniko-dir` or KANIKO_DIR".to_owned())
+            }
+            Self::Checks { .. } => {
+                Some("the Dockerfile's `check=error=true` makes findings errors".to_owned())
+            }
+            Self::Unpack { .. } | Self::Pipe { .. } | Self::Assemble(_) | Self::Interrupted(_) => {
+                None
+            }
+        }
+    }
+
+    /// Returns the status the executor ends with: a failed command's own.
+    pub fn exit_status(&self) -> u8 {
+        match self {
+            Self::Stage { source, .. } | Self::Instruction { source, .. } => source.exit_status(),
+            Self::Run(error) => error.exit_status(),
+            Self::Interrupted(interrupted) => interrupted.exit_status(),
+            _ => 1,
+        }
+    }
+}
+
+/// Returns how messages call a stage.
+pub(super) fn display_name(stage: &PlannedStage) -> String {
+    stage
+        .name
+        .clone()
+        .unwrap_or_else(|| format!("stage-{}", stage.index))
+}

@@ -1,0 +1,348 @@
+//! One stage: its base, its steps, and a layer for each step that has one.
+
+use std::collections::BTreeSet;
+use std::time::{Instant, SystemTime};
+
+use time::OffsetDateTime;
+use tracing::{debug, info, info_span};
+
+use super::assemble::{Lineage, Record};
+use super::bases::Bases;
+use super::error::display_name;
+use super::roots::Roots;
+use super::{Error, Options, unpack};
+use crate::context::Context;
+use crate::execute::run::{self, Isolation};
+use crate::execute::{self, Owners, Tree};
+use crate::image::{Compression, Family, Layer};
+use crate::interrupt::Interrupt;
+use crate::layer::entry::Time;
+use crate::layer::{LayerPath, Writer};
+use crate::plan::{Action, Base, Plan, PlannedStage, Source, Step};
+use crate::rootfs::Rootfs;
+use crate::snapshot::{self, Change};
+use crate::store::{BlobStore, LayerSink};
+
+/// What all stages of a build share.
+pub struct Builder<'b> {
+    pub plan: &'b Plan,
+    pub options: &'b Options,
+    pub context: &'b Context,
+    pub context_root: &'b Rootfs,
+    pub client: &'b crate::registry::Client,
+    pub bases: &'b Bases,
+    pub isolation: Option<&'b Isolation>,
+    pub interrupt: &'b Interrupt,
+    pub store: &'b BlobStore,
+    /// Media types and compression of new layers; those of the image that is made in the end.
+    pub family: Family,
+    pub compression: Compression,
+    pub epoch: Option<i64>,
+    /// Stages whose layers are part of the image.
+    pub in_image: BTreeSet<usize>,
+}
+
+/// A stage at work.
+struct Work<'b> {
+    builder: &'b Builder<'b>,
+    position: usize,
+    root: Rootfs,
+    /// What the root looked like at the last snapshot; absent until a RUN needs it.
+    baseline: Option<snapshot::Tree>,
+}
+
+impl Builder<'_> {
+    /// Builds the stage at `position` of the plan; its root, if it needs one, is kept in `roots`.
+    pub fn build(
+        &self,
+        position: usize,
+        lineages: &[Lineage],
+        roots: &mut Roots<'_>,
+    ) -> Result<Lineage, Error> {
+        let stage = &self.plan.stages[position];
+        let _span =
+            info_span!("stage", index = stage.index, name = stage.name.as_deref()).entered();
+        let (lineage, failed_at) = (self.lineage(stage, lineages), stage.span);
+        let failed = |span, source| Error::in_stage(stage, span, source);
+        info!("{}", stage.text);
+        if !stage.needs_root {
+            info!("Skipping unpacking as no commands require it.");
+            let records = stage.steps.iter().map(|step| {
+                info!("{}", step.text);
+                record(step, None)
+            });
+            let records = lineage.records.iter().cloned().chain(records).collect();
+            return Ok(Lineage { records, ..lineage });
+        }
+        let root = self
+            .root(position, roots)
+            .map_err(|error| failed(failed_at, error))?;
+        let mut work = Work {
+            builder: self,
+            position,
+            root,
+            baseline: None,
+        };
+        let mut lineage = lineage;
+        if self.options.snapshot.single && self.in_image.contains(&position) {
+            work.take_baseline()
+                .map_err(|error| failed(failed_at, error))?;
+        }
+        let last = stage
+            .steps
+            .iter()
+            .rposition(|step| step.action != Action::Config);
+        for (index, step) in stage.steps.iter().enumerate() {
+            let record = work.step(step, Some(index) == last, roots);
+            let record = record.map_err(|error| Error::at(stage, step, error))?;
+            lineage.records.push(record);
+        }
+        roots.keep(position, work.root);
+        Ok(lineage)
+    }
+
+    fn lineage(&self, stage: &PlannedStage, lineages: &[Lineage]) -> Lineage {
+        match &stage.base {
+            Base::Scratch => Lineage {
+                base_layers: Vec::new(),
+                base_history: Vec::new(),
+                records: Vec::new(),
+            },
+            Base::Image(image, platform) => {
+                let image = &self.bases[&(image.clone(), platform.clone())];
+                Lineage {
+                    base_layers: image.layers(),
+                    base_history: image.config.history.clone(),
+                    records: Vec::new(),
+                }
+            }
+            Base::Stage(base) => lineages[*base].clone(),
+        }
+    }
+
+    /// Makes the root that a stage begins with.
+    fn root(&self, position: usize, roots: &mut Roots<'_>) -> Result<Rootfs, Error> {
+        let stage = &self.plan.stages[position];
+        match &stage.base {
+            Base::Scratch => roots.create(position),
+            Base::Stage(base) => roots.continue_from(*base, position, self.plan),
+            Base::Image(image, platform) => {
+                let root = roots.create(position)?;
+                match stage
+                    .steps
+                    .iter()
+                    .find(|step| step.action != Action::Config)
+                {
+                    Some(step) => info!("Unpacking rootfs as cmd {} requires it.", step.text),
+                    None => info!("Unpacking rootfs as later stages require it."),
+                }
+                let started = Instant::now();
+                unpack::unpack(
+                    self.client,
+                    &self.bases[&(image.clone(), platform.clone())],
+                    &root,
+                )?;
+                debug!(
+                    elapsed_ms = started.elapsed().as_millis() as u64,
+                    "unpacked {image}"
+                );
+                Ok(root)
+            }
+        }
+    }
+}
+
+impl Work<'_> {
+    fn step(&mut self, step: &Step, is_last: bool, roots: &mut Roots<'_>) -> Result<Record, Error> {
+        self.builder.interrupt.check()?;
+        info!("{}", step.text);
+        let makes_layer = self.builder.in_image.contains(&self.position);
+        let single = self.builder.options.snapshot.single;
+        let started = Instant::now();
+        let layer = match &step.action {
+            Action::Config => None,
+            Action::Run(run) => {
+                if makes_layer {
+                    self.take_baseline()?;
+                }
+                self.run(run)?;
+                self.layer_of_changes(makes_layer && !single)?
+            }
+            Action::Copy(copy) => {
+                let touched = self.copy(copy, roots)?;
+                self.layer_of(&touched, makes_layer && !single)?
+            }
+            Action::Workdir(workdir) => {
+                let touched = execute::workdir(workdir, &self.root, now())?;
+                self.layer_of(&touched, makes_layer && !single)?
+            }
+        };
+        let layer = match layer {
+            None if single && makes_layer && is_last => self.layer_of_changes(true)?,
+            layer => layer,
+        };
+        debug!(elapsed_ms = started.elapsed().as_millis() as u64, "done");
+        Ok(record(step, layer))
+    }
+}
+
+impl Work<'_> {
+    fn run(&mut self, step: &crate::plan::RunStep) -> Result<(), Error> {
+        let isolation = self
+            .builder
+            .isolation
+            .expect("an isolation is selected for every plan with a RUN");
+        let context = run::RunContext {
+            executable: run::this_executable(),
+            secret_env: &std::collections::BTreeMap::new(),
+            interrupt: self.builder.interrupt,
+        };
+        let outcome = run::execute(isolation, &self.root, step, &context)?;
+        if let Some(mut baseline) = self.baseline.take() {
+            let ignored = |path: &[u8]| self.is_ignored(path);
+            baseline.refresh(
+                &self.root,
+                &outcome.refreshed,
+                &self.snapshot_options(&ignored),
+            )?;
+            self.baseline = Some(baseline);
+        }
+        Ok(())
+    }
+
+    fn copy(
+        &mut self,
+        step: &crate::plan::CopyStep,
+        roots: &mut Roots<'_>,
+    ) -> Result<Vec<LayerPath>, Error> {
+        let name;
+        let (root, owners, ignore) = match &step.from {
+            Source::Context => {
+                name = "build context".to_owned();
+                (
+                    self.builder.context_root,
+                    Owners::Root,
+                    Some(&self.builder.context.ignore),
+                )
+            }
+            Source::Stage(position) => {
+                name = display_name(&self.builder.plan.stages[*position]);
+                (roots.stage(*position), Owners::Kept, None)
+            }
+            Source::Image(image, platform) => {
+                name = image.to_string();
+                (roots.image(image, platform)?, Owners::Kept, None)
+            }
+            Source::Scratch => {
+                name = "scratch".to_owned();
+                (roots.empty()?, Owners::Kept, None)
+            }
+        };
+        let tree = Tree {
+            root,
+            ignore,
+            owners,
+            name: &name,
+        };
+        Ok(execute::copy(step, &tree, &self.root, now())?)
+    }
+
+    /// Looks at the whole root, so that the changes of a RUN can be told.
+    fn take_baseline(&mut self) -> Result<(), Error> {
+        let baseline = match self.baseline.take() {
+            Some(baseline) => baseline,
+            None => {
+                info!("Taking snapshot of full filesystem...");
+                snapshot::tree::scan(
+                    &self.root,
+                    &self.snapshot_options(&|path| self.is_ignored(path)),
+                )?
+            }
+        };
+        snapshot::clock::pass(&baseline);
+        self.baseline = Some(baseline);
+        Ok(())
+    }
+
+    /// Makes a layer of everything that changed since the baseline, which moves on.
+    fn layer_of_changes(&mut self, wanted: bool) -> Result<Option<Layer>, Error> {
+        let Some(mut baseline) = self.baseline.take().filter(|_| wanted) else {
+            return Ok(None);
+        };
+        info!("Taking snapshot of full filesystem...");
+        let changes = snapshot::changes(
+            &mut baseline,
+            &self.root,
+            &self.snapshot_options(&|path| self.is_ignored(path)),
+        )?;
+        self.baseline = Some(baseline);
+        self.write(&changes).map(Some)
+    }
+
+    /// Makes a layer of the paths that an instruction touched.
+    fn layer_of(&mut self, touched: &[LayerPath], wanted: bool) -> Result<Option<Layer>, Error> {
+        if let Some(mut baseline) = self.baseline.take() {
+            if !self.builder.options.snapshot.single {
+                baseline.refresh(
+                    &self.root,
+                    touched,
+                    &self.snapshot_options(&|path| self.is_ignored(path)),
+                )?;
+            }
+            self.baseline = Some(baseline);
+        }
+        if !wanted {
+            return Ok(None);
+        }
+        info!("Taking snapshot of files...");
+        let mut changes = snapshot::touched(&self.root, touched)?;
+        changes.retain(|change| !self.is_ignored(change.path().as_bytes()));
+        self.write(&changes).map(Some)
+    }
+
+    fn write(&self, changes: &[Change]) -> Result<Layer, Error> {
+        let builder = self.builder;
+        let sink = LayerSink::new(
+            builder.store,
+            builder.family,
+            builder.compression,
+            builder.options.snapshot.level,
+        )?;
+        let mut writer = Writer::new(sink);
+        let written = snapshot::write(changes, &self.root, &mut writer, builder.epoch)?;
+        let layer = writer.finish().map_err(snapshot::Error::from)?.finish()?;
+        debug!(entries = written.entries, whiteouts = written.whiteouts, size_bytes = written.size, digest = %layer.descriptor.digest, "layer");
+        Ok(layer)
+    }
+
+    fn snapshot_options<'o>(&self, ignore: &'o dyn Fn(&[u8]) -> bool) -> snapshot::Options<'o> {
+        snapshot::Options {
+            ignore,
+            full: self.builder.options.snapshot.read_everything,
+        }
+    }
+
+    fn is_ignored(&self, path: &[u8]) -> bool {
+        let ignore = &self.builder.options.snapshot.ignore;
+        !ignore.is_empty() && {
+            let path = LayerPath::clean(path);
+            ignore.iter().any(|ignored| path.starts_with(ignored))
+        }
+    }
+}
+
+fn record(step: &Step, layer: Option<Layer>) -> Record {
+    let created = layer
+        .is_some()
+        .then(|| OffsetDateTime::from(SystemTime::now()));
+    Record {
+        created_by: step.created_by.clone(),
+        layer,
+        created,
+    }
+}
+
+/// Returns the current time in whole seconds, as layers have it.
+fn now() -> Time {
+    Time::from_seconds(OffsetDateTime::now_utc().unix_timestamp())
+}

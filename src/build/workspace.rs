@@ -1,0 +1,153 @@
+//! Where a build keeps its roots and blobs, and that nothing of it stays.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, Mode, OFlags};
+
+use super::Error;
+use crate::interrupt::{Interrupt, LastAct};
+
+/// The work directory of one build, locked against other builds; what is below it goes with the value.
+#[derive(Debug)]
+pub struct Workspace {
+    dir: PathBuf,
+    /// The directory exists for this build alone.
+    temporary: Option<tempfile::TempDir>,
+    _lock: OwnedFd,
+    _last_act: LastAct,
+}
+
+/// What a build makes below its work directory.
+const OURS: [&str; 3] = ["stages", "images", "blobs"];
+
+impl Workspace {
+    /// Opens the work directory `dir`, or a fresh one in a temporary directory, and removes what a killed build left there.
+    ///
+    /// Waits while another build uses the same directory.
+    pub fn open(dir: Option<PathBuf>, interrupt: &Interrupt) -> Result<Self, Error> {
+        let (dir, temporary) = match dir {
+            Some(dir) => (dir, None),
+            None => {
+                let parent = temporary_parent();
+                let fresh = tempfile::Builder::new()
+                    .prefix("executor-")
+                    .tempdir_in(parent);
+                let fresh = fresh.map_err(|source| Error::Workspace {
+                    dir: parent.into(),
+                    source,
+                })?;
+                (fresh.path().to_owned(), Some(fresh))
+            }
+        };
+        let error = |source| Error::Workspace {
+            dir: dir.clone(),
+            source,
+        };
+        fs_err::create_dir_all(&dir).map_err(error)?;
+        let lock = lock(&dir).map_err(error)?;
+        let last_act = interrupt.last_act({
+            let (dir, is_temporary) = (dir.clone(), temporary.is_some());
+            move || abandon(&dir, is_temporary)
+        });
+        let workspace = Self {
+            dir,
+            temporary,
+            _lock: lock,
+            _last_act: last_act,
+        };
+        sweep(&workspace.dir).map_err(|source| Error::Workspace {
+            dir: workspace.dir.clone(),
+            source,
+        })?;
+        let probe = tempfile::tempfile_in(&workspace.dir);
+        probe.map_err(|source| Error::Workspace {
+            dir: workspace.dir.clone(),
+            source,
+        })?;
+        Ok(workspace)
+    }
+
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Returns the place of a stage's private root.
+    pub fn stage_root(&self, index: usize) -> PathBuf {
+        self.dir
+            .join("stages")
+            .join(index.to_string())
+            .join("rootfs")
+    }
+
+    /// Returns the place of the root of an image that is only copied from.
+    pub fn image_root(&self, index: usize) -> PathBuf {
+        self.dir
+            .join("images")
+            .join(index.to_string())
+            .join("rootfs")
+    }
+
+    pub fn blobs(&self) -> PathBuf {
+        self.dir.join("blobs")
+    }
+}
+
+impl Drop for Workspace {
+    fn drop(&mut self) {
+        if let Err(error) = sweep(&self.dir) {
+            tracing::warn!(
+                "cannot remove work files in {}: {error}",
+                self.dir.display()
+            );
+        }
+        if let Some(Err(error)) = self.temporary.take().map(tempfile::TempDir::close) {
+            tracing::warn!("cannot remove {}: {error}", self.dir.display());
+        }
+    }
+}
+
+/// Returns where a work directory is made if none was named: on a disk where there is one, and in a root that has nothing else in itself.
+pub fn temporary_parent() -> &'static Path {
+    let candidates = ["/var/tmp", "/tmp"].map(Path::new);
+    candidates
+        .into_iter()
+        .find(|dir| dir.is_dir())
+        .unwrap_or(Path::new("/"))
+}
+
+/// Removes what builds make below a work directory.
+fn sweep(dir: &Path) -> io::Result<()> {
+    for name in OURS {
+        match fs_err::remove_dir_all(dir.join(name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Removes what a build leaves that a signal ends, while its threads may still be writing.
+fn abandon(dir: &Path, is_temporary: bool) {
+    const ATTEMPTS: usize = 3;
+    let gone = (0..ATTEMPTS).any(|_| sweep(dir).is_ok());
+    if !gone || (is_temporary && fs_err::remove_dir_all(dir).is_err()) {
+        tracing::warn!("work files are left in {}", dir.display());
+    }
+}
+
+/// Takes the directory for this build. A file system without locks is used without one.
+fn lock(dir: &Path) -> io::Result<OwnedFd> {
+    let fd = rustix::fs::open(
+        dir,
+        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?;
+    let taken = rustix::fs::flock(&fd, FlockOperation::NonBlockingLockExclusive);
+    if taken == Err(rustix::io::Errno::WOULDBLOCK) {
+        tracing::info!("Waiting for another build that uses {}", dir.display());
+        rustix::fs::flock(&fd, FlockOperation::LockExclusive)?;
+    }
+    Ok(fd)
+}

@@ -1,0 +1,30 @@
+//! Decisions where specifications are silent, where builders disagree, or where a usual choice was not taken. Documentation only.
+//!
+//! # Packages that were asked for and do another job
+//!
+//! **`oci-client`** does not carry the registry protocol here. Read in version 0.18: its HTTP client is private, so there is no mTLS, no
+//! HTTP/1.1 switch and no redirect policy; errors carry no headers, so a `Retry-After` (with which Docker Hub answers a manifest request)
+//! cannot be honoured, and nothing is retried; identity tokens are unknown; a token for a cross-repository mount covers the target only;
+//! any `realm` is sent the password, even over plain HTTP for an HTTPS registry; a push by digest, and a relative `Location` without a
+//! slash, panic. It stays as a development dependency: the independent client that pulls back what was pushed.
+//!
+//! **`dockerfile-parser`** does not parse the Dockerfile. It is deprecated by its owner, knows no heredocs and no instruction flags, and
+//! refuses 49 of 591 Dockerfiles collected from public repositories. It stays as the oracle of a differential test where both must agree.
+//!
+//! **`tar`** provides `Header` and `EntryType`. Its PAX records are split at newlines, so an extended attribute with a newline makes an
+//! archive go out of step; long names are read without a limit; a source shorter than its header is written without an error. The loops
+//! around the headers are ours ([`crate::layer`]).
+//!
+//! **`git2`** serves remote contexts and `ADD` of repositories; neither is there yet, so it is not a dependency yet.
+//!
+//! # The binary
+//!
+//! Static on glibc (`+crt-static`) where no musl target is installed; the same source serves both. Names of hosts are resolved by
+//! `hickory`, users and groups by reading the image's own files: nothing asks NSS, which a static glibc could not load. System roots are read
+//! from `SSL_CERT_FILE`, `SSL_CERT_DIR` or the usual places when the program starts.
+//!
+//! # The executor's image
+//!
+//! It ships nothing at `/kaniko/.docker` and `/etc`: a directory that the container runtime makes for a mount lies in the container's upper
+//! layer and can be moved out of a RUN's way, with the mount; one that came with the image cannot (`EXDEV`). The `debug` image does ship
+//! `/kaniko/.docker`, because CI scripts write their `config.json` into it.

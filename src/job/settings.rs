@@ -1,0 +1,75 @@
+//! From what the command line says to what each part of the program is told.
+
+use std::sync::Arc;
+
+use crate::build::{self, ImageOptions, IsolationOptions, SnapshotOptions};
+use crate::cli::options::{self, KanikoDir};
+use crate::dockerfile::Platforms;
+use crate::image::Platform;
+use crate::layer::LayerPath;
+use crate::plan;
+use crate::registry::credentials::{self, Credentials, Environment};
+
+/// Reads the credentials of this process, before any command of a Dockerfile could.
+pub fn credentials(asked: &options::Options) -> Result<Arc<Credentials>, credentials::Error> {
+    let text = |name: std::ffi::OsString| name.into_string().ok();
+    let variables =
+        std::env::vars_os().filter_map(|(name, value)| Some((text(name)?, text(value)?)));
+    let environment = Environment(variables.collect());
+    let helpers = asked.registry.credential_helpers.clone();
+    Ok(Arc::new(Credentials::load(credentials::Options {
+        environment,
+        helpers,
+    })?))
+}
+
+pub fn build(asked: &options::Options) -> build::Options {
+    let given = &asked.build;
+    let host = Platform::host();
+    build::Options {
+        plan: plan::Options {
+            targets: given.targets.clone(),
+            build_args: given.args.clone(),
+            platforms: Platforms {
+                build: host.clone(),
+                target: given.platform.clone().unwrap_or(host),
+            },
+            platform_is_explicit: given.platform.is_some(),
+            source_date_epoch: given.source_date_epoch,
+            context_time: None,
+        },
+        work_dir: match &asked.kaniko_dir {
+            KanikoDir::At(dir) => Some(dir.clone()),
+            KanikoDir::Temporary => None,
+        },
+        isolation: IsolationOptions {
+            requested: given.isolation,
+            force: given.force,
+        },
+        snapshot: SnapshotOptions {
+            single: given.single_snapshot,
+            read_everything: given.full_snapshots,
+            ignore: given
+                .ignore_paths
+                .iter()
+                .filter(|path| path.starts_with('/'))
+                .map(LayerPath::clean)
+                .collect(),
+            compression: asked.output.compression,
+            level: asked
+                .output
+                .compression_level
+                .and_then(|level| u32::try_from(level).ok())
+                .filter(|level| *level > 0),
+        },
+        image: ImageOptions {
+            family: asked.output.format.or(asked
+                .features
+                .oci_scratch_base
+                .then_some(crate::image::Family::Oci)),
+            labels: given.labels.clone(),
+            annotations: asked.output.annotations.clone(),
+            reproducible: given.reproducible,
+        },
+    }
+}
