@@ -1,7 +1,12 @@
 //! Tests from outside: one binary, a module per subject. See `support` for what a test stands on.
 
 mod architecture;
+mod build;
+mod hostile;
 mod in_place;
+mod matrix;
+mod outputs;
+mod refusals;
 mod registry_process;
 mod run_isolation;
 mod support;

@@ -68,9 +68,7 @@ pub fn fill(root: &Path) {
         fs_err::create_dir_all(root.join(dir)).unwrap();
         fs_err::set_permissions(root.join(dir), std::fs::Permissions::from_mode(mode)).unwrap();
     }
-    fs_err::copy("/usr/bin/busybox", root.join("bin/busybox"))
-        .or_else(|_| fs_err::copy("/bin/busybox", root.join("bin/busybox")))
-        .expect("the tests need Debian's package busybox-static");
+    fs_err::copy(busybox(), root.join("bin/busybox")).unwrap();
     for applet in tool("busybox", ["--list"])
         .lines()
         .filter(|a| *a != "busybox")
@@ -85,9 +83,16 @@ pub fn fill(root: &Path) {
     )
     .unwrap();
     rustix::fs::chown(
-        &root.join("home/app"),
+        root.join("home/app"),
         Some(rustix::fs::Uid::from_raw(1000)),
         Some(rustix::fs::Gid::from_raw(1001)),
     )
     .unwrap();
+}
+
+/// Returns the machine's static busybox.
+pub fn busybox() -> &'static Path {
+    let places = ["/usr/bin/busybox", "/bin/busybox"].map(Path::new);
+    let found = places.into_iter().find(|path| path.exists());
+    found.expect("the tests need Debian's package busybox-static")
 }

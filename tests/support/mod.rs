@@ -2,6 +2,7 @@
 
 pub mod base;
 pub mod container;
+pub mod crafted;
 pub mod image;
 pub mod listing;
 pub mod registry;

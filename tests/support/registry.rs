@@ -127,13 +127,14 @@ impl Registry {
         self.tls
     }
 
-    /// Returns the number of blobs it stores.
-    pub fn blob_count(&self) -> usize {
-        let blobs = self.dir.path().join("data/docker/registry/v2/blobs");
-        walkdir::WalkDir::new(blobs)
-            .into_iter()
-            .filter(|e| e.as_ref().is_ok_and(|e| e.file_name() == "data"))
-            .count()
+    /// Changes a stored blob behind the registry's back.
+    pub fn tamper(&self, digest: &str, change: impl FnOnce(&mut Vec<u8>)) {
+        let hex = digest.strip_prefix("sha256:").unwrap();
+        let blobs = self.dir.path().join("data/docker/registry/v2/blobs/sha256");
+        let file = blobs.join(&hex[..2]).join(hex).join("data");
+        let mut bytes = fs_err::read(&file).unwrap();
+        change(&mut bytes);
+        fs_err::write(file, bytes).unwrap();
     }
 
     /// Returns the tags of a repository, from the registry's own storage.

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
@@ -166,9 +166,4 @@ impl std::fmt::Display for Finished {
             self.code, self.stdout, self.stderr
         )
     }
-}
-
-/// Tells whether a path exists, links included.
-pub fn exists(path: &Path) -> bool {
-    fs_err::symlink_metadata(path).is_ok()
 }

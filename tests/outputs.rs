@@ -1,0 +1,150 @@
+//! What a build writes beside the registry: tarball, layout, digest files.
+
+use crate::support::{Sandbox, tool};
+
+fn small() -> Sandbox {
+    let t = Sandbox::new();
+    t.file("f", 0o644, "f\n");
+    t.dockerfile("FROM scratch\nCOPY f /f\nCMD [\"/f\"]\n");
+    t
+}
+
+#[test]
+fn digest_files_have_kanikos_form() {
+    let t = small();
+    let tag = t.tag("app");
+    let (digest, name, tagged) = (t.path("out/digest"), t.path("name"), t.path("tagged"));
+    let args = [
+        format!("--destination={tag}"),
+        format!("--destination={}", t.tag("other:2")),
+        format!("--digest-file={}", digest.display()),
+        format!("--image-name-with-digest-file={}", name.display()),
+        format!("--image-name-tag-with-digest-file={}", tagged.display()),
+    ];
+    let finished = t.build(args).succeeded();
+    let digest = fs_err::read_to_string(digest).unwrap();
+    assert!(
+        digest.starts_with("sha256:") && digest.len() == 71,
+        "{digest}"
+    );
+    let host = t.registry.host();
+    assert_eq!(
+        fs_err::read_to_string(name).unwrap(),
+        format!("{host}/app@{digest}\n{host}/other@{digest}\n")
+    );
+    assert_eq!(
+        fs_err::read_to_string(tagged).unwrap(),
+        format!("{host}/app:latest@{digest}\n{host}/other:2@{digest}\n")
+    );
+    assert!(
+        finished.stderr.contains(&format!("Pushing image to {tag}")),
+        "{finished}"
+    );
+    assert!(
+        finished
+            .stderr
+            .contains(&format!("Pushed {host}/app@{digest}")),
+        "{finished}"
+    );
+}
+
+#[test]
+fn tarball_and_layout_are_read_by_others() {
+    let t = small();
+    let (tar, layout) = (t.path("image.tar"), t.path("layout"));
+    let args = [
+        "--no-push".to_owned(),
+        "--destination=example.com/x/y".to_owned(),
+        format!("--tar-path={}", tar.display()),
+        format!("--oci-layout-path={}", layout.display()),
+    ];
+    let finished = t.build(args).succeeded();
+    assert!(
+        finished
+            .stderr
+            .contains("Skipping push to container registry due to --no-push flag"),
+        "{finished}"
+    );
+    let inspected = tool(
+        "skopeo",
+        ["inspect", &format!("docker-archive:{}", tar.display())],
+    );
+    assert!(inspected.contains("sha256:"), "{inspected}");
+    let members = tool("tar", ["-tf", tar.to_str().unwrap()]);
+    assert!(
+        members.starts_with("sha256:") && members.ends_with("manifest.json\n"),
+        "{members}"
+    );
+    let copied = t.path("copied");
+    tool(
+        "skopeo",
+        [
+            "copy",
+            "--quiet",
+            &format!("oci:{}", layout.display()),
+            &format!("dir:{}", copied.display()),
+        ],
+    );
+}
+
+#[test]
+fn the_termination_log_is_written_through() {
+    let t = small();
+    let log = t.path("termination-log");
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        &log,
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::from_raw_mode(0o600),
+        0,
+    )
+    .unwrap();
+    let reader = std::thread::spawn({
+        let log = log.clone();
+        move || fs_err::read_to_string(log).unwrap()
+    });
+    t.build(["--no-push", "--digest-file", log.to_str().unwrap()])
+        .succeeded();
+    assert!(reader.join().unwrap().starts_with("sha256:"));
+}
+
+#[test]
+fn formats_are_chosen_or_refused() {
+    let t = small();
+    let tag = t.tag("app");
+    let image = t.build_and_pull("app", ["--image-format=oci", "--compression=zstd"]);
+    assert_eq!(
+        image.manifest["mediaType"],
+        "application/vnd.oci.image.manifest.v1+json"
+    );
+    assert_eq!(
+        image.manifest["layers"][0]["mediaType"],
+        "application/vnd.oci.image.layer.v1.tar+zstd"
+    );
+    assert_eq!(image.layer(0), "f 0644 0:0 2 f\n");
+    let image = t.build_and_pull("app", [""; 0]);
+    assert_eq!(
+        image.manifest["mediaType"],
+        "application/vnd.docker.distribution.manifest.v2+json"
+    );
+    let refused = t.build([
+        "--destination",
+        &tag,
+        "--image-format=docker",
+        "--compression=zstd",
+    ]);
+    refused.failed(
+        1,
+        "--compression=zstd cannot be used with --image-format=docker",
+    );
+    let refused = t.build([
+        "--destination",
+        &tag,
+        "--image-format=oci",
+        "--tar-path=x.tar",
+    ]);
+    refused.failed(
+        1,
+        "--tar-path writes a Docker schema2 tarball and cannot be used with --image-format=oci",
+    );
+}
