@@ -1,6 +1,6 @@
 //! The command line, in kaniko's spelling: arguments and environment in, [`Options`] out.
 //!
-//! [`table`] lists the flags, [`env`] the variables; [`args`] parses by the rules of kaniko's parser, and [`options`]
+//! `table` lists the flags, [`mod@env`] the variables; `args` parses by the rules of kaniko's parser, and [`options`]
 //! combines both and checks the whole. This module alone knows how anything is spelled.
 
 mod args;

@@ -1,6 +1,6 @@
 //! Runs the steps of a plan in a stage's private root.
 //!
-//! [`copy`] and [`workdir`] tell which paths they wrote, so that their layer is made from that list and no walk is needed; what a
+//! [`copy()`] and [`workdir()`] tell which paths they wrote, so that their layer is made from that list and no walk is needed; what a
 //! [`run`] changed is found by a snapshot.
 
 pub mod run;

@@ -128,7 +128,7 @@ pub enum Sharing {
 pub enum Source {
     /// The main build context.
     Context,
-    /// An earlier stage, by its position in [`Plan::stages`].
+    /// An earlier stage, by its position in [`Plan::stages`](super::Plan::stages).
     Stage(usize),
     Image(ImageRef, Platform),
     /// An empty directory.

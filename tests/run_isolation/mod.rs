@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use executor::dockerfile::instruction::{Heredoc, Network, Security};
 use executor::execute::run::{
-    Isolation, Requested, check, inside_container, run_in_user_namespace,
+    Isolation, IsolationOptions, Requested, check, run_in_user_namespace, select,
 };
 use executor::interrupt::Interrupt;
 use executor::plan::{RunMount, RunStep};
@@ -16,7 +16,7 @@ use rustix::event::{PollFd, PollFlags};
 
 use crate::support::container::{self, Capabilities, Container, Seccomp};
 use crate::support::{base, requires};
-use machine::{EXECUTABLE, EXPECTED, Machine, REQUESTED, exec, executable, selected, sh};
+use machine::{EXECUTABLE, EXPECTED, Machine, REQUESTED, exec, executable, sh};
 
 /// What holds of a command however it is isolated.
 fn holds_everywhere(machine: &Machine) {
@@ -379,10 +379,19 @@ fn what_is_not_possible_is_refused_before_any_work() {
 
 #[test]
 fn in_place_and_chroot_are_for_containers() {
-    requires!(!inside_container(), "needs to be outside of a container");
     let dir = tempfile::tempdir().unwrap();
     for requested in [Requested::InPlace, Requested::Chroot] {
-        let error = selected(requested, dir.path(), false).unwrap_err();
+        let outside = IsolationOptions {
+            requested,
+            force: false,
+            in_container: false,
+            work_dir: dir.path(),
+            executable: &executable(),
+            keep: Vec::new(),
+            hide: Vec::new(),
+            interrupt: &Interrupt::new(),
+        };
+        let error = select(&outside).unwrap_err();
         assert_eq!(
             error.to_string(),
             "kaniko should only be run inside of a container, run with the --force flag if you are sure you want to continue"

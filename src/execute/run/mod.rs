@@ -1,6 +1,6 @@
 //! RUN: a command that sees a stage's private root as its `/`.
 //!
-//! Which [`Isolation`] is possible is found out once, by trying ([`select`]). [`execute`] looks up what the command needs
+//! Which [`Isolation`] is possible is found out once, by trying ([`select()`]). [`execute()`] looks up what the command needs
 //! in the image, and starts `init`: a child process that isolates itself, runs the command, and puts everything back.
 
 mod capabilities;
