@@ -22,8 +22,8 @@
 //! store       image layer
 //! layout      image layer store
 //! registry    image net
-//! context     image layer net
 //! rootfs      image layer
+//! context     interrupt image layer net rootfs
 //! snapshot    image layer rootfs store
 //! execute     interrupt image layer plan net context rootfs dockerfile
 //! output      interrupt image layer net registry store layout rootfs

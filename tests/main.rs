@@ -2,6 +2,7 @@
 
 mod architecture;
 mod build;
+mod contexts;
 mod hostile;
 mod in_place;
 mod matrix;

@@ -29,7 +29,6 @@ use crate::output::BuiltImage;
 use crate::output::push::Layers;
 use crate::plan::{self, Action, Base, Plan};
 use crate::registry;
-use crate::rootfs::Rootfs;
 use crate::store::BlobStore;
 use assemble::Presentation;
 use bases::Bases;
@@ -38,6 +37,7 @@ use stage::Builder;
 use workspace::Workspace;
 
 pub use error::{Error, Place};
+pub use workspace::temporary_parent;
 
 /// What a build is told beside its context and Dockerfile.
 #[derive(Debug, Clone)]
@@ -116,7 +116,6 @@ pub fn build(
     };
     let workspace = Workspace::open(work_dir, interrupt)?;
     let store = BlobStore::open(&workspace.blobs())?;
-    let context_root = Rootfs::open(&context.path)?;
     let ids = isolation
         .0
         .as_ref()
@@ -127,7 +126,6 @@ pub fn build(
         plan: &plan,
         options,
         context,
-        context_root: &context_root,
         client,
         bases: &bases,
         isolation: isolation.0.as_ref(),

@@ -28,7 +28,6 @@ pub struct Builder<'b> {
     pub plan: &'b Plan,
     pub options: &'b Options,
     pub context: &'b Context,
-    pub context_root: &'b Rootfs,
     pub client: &'b crate::registry::Client,
     pub bases: &'b Bases,
     pub isolation: Option<&'b Isolation>,
@@ -220,7 +219,7 @@ impl Work<'_> {
             Source::Context => {
                 name = "build context".to_owned();
                 (
-                    self.builder.context_root,
+                    &self.builder.context.root,
                     Owners::Root,
                     Some(&self.builder.context.ignore),
                 )

@@ -35,21 +35,13 @@ fn unpack_layer(
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let tar = Verified::new(decompress(BufReader::new(blob))?, layer.diff_id.clone());
     let limits = Limits {
-        unpacked: Some(free_space(root)?),
+        // one that would fill the disk is refused and not felt
+        unpacked: Some(root.free_space()?.saturating_sub(RESERVE)),
         ..Limits::default()
     };
     let mut reader = Reader::new(pipe::read_ahead(tar)?, limits);
     root.apply(&mut reader)?;
     Ok(())
-}
-
-/// Returns how much a layer may bring: what is free now, so that one that would fill the disk is refused and not felt.
-fn free_space(root: &Rootfs) -> io::Result<u64> {
-    let disk = rustix::fs::fstatvfs(root.dir_fd())?;
-    Ok(disk
-        .f_bavail
-        .saturating_mul(disk.f_frsize)
-        .saturating_sub(RESERVE))
 }
 
 /// A layer's tar that fails at its end if it is not the one the config lists.

@@ -1,21 +1,31 @@
 //! Finding the Dockerfile and the ignore file that belongs to it.
 
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::{DockerfileText, Error};
+use url::Url;
+
+use super::{DockerfileText, Error, Means};
+use crate::net::redact::redacted;
+use crate::net::{Get, Net};
+
+/// What a Dockerfile from a server may have.
+const SIZE_LIMIT: u64 = 16 << 20;
 
 /// Finds and reads the Dockerfile: the path as given, else below the context. An absolute path that does not exist is tried
 /// below the context too; `dockerfile` is only tried where no name was given.
 pub fn dockerfile(
     given: Option<&str>,
     context: &Path,
-    current_dir: &Path,
+    means: Means<'_>,
 ) -> Result<DockerfileText, Error> {
     let name = given.unwrap_or("Dockerfile");
-    if name.starts_with("http://") || name.starts_with("https://") {
-        return Err(Error::DockerfileUrl { url: redact(name) });
+    if is_url(name)
+        && let Ok(url) = name.parse()
+    {
+        return fetch(url, means.net);
     }
+    let current_dir = means.current_dir;
     let below = |name: &str| context.join(name.trim_start_matches('/'));
     let mut tried = vec![current_dir.join(name), below(name)];
     if given.is_none() {
@@ -33,11 +43,45 @@ pub fn dockerfile(
     })
 }
 
-/// Finds and reads the ignore file: the one named after the Dockerfile and next to it, even an empty one, else the context's.
+fn is_url(name: &str) -> bool {
+    name.starts_with("http://") || name.starts_with("https://")
+}
+
+/// Fetches a Dockerfile from a server.
+fn fetch(url: Url, net: &Net) -> Result<DockerfileText, Error> {
+    let shown = redacted(&url);
+    let download = net
+        .get(&Get::new(url))
+        .map_err(|source| Error::FetchDockerfile { source })?;
+    if download.status.as_u16() >= 400 {
+        let status = download.status;
+        return Err(Error::DockerfileStatus { url: shown, status });
+    }
+    let mut text = Vec::new();
+    let read = download
+        .decoded()
+        .take(SIZE_LIMIT + 1)
+        .read_to_end(&mut text);
+    match read {
+        Err(source) => Err(Error::DockerfileContent { url: shown, source }),
+        Ok(size) if size as u64 > SIZE_LIMIT => Err(Error::DockerfileSize {
+            url: shown,
+            limit: SIZE_LIMIT,
+        }),
+        Ok(_) => Ok(DockerfileText {
+            path: shown.into(),
+            text: String::from_utf8_lossy(&text).into_owned(),
+        }),
+    }
+}
+
+/// Finds and reads the ignore file: the one named after the Dockerfile and next to it, even an empty one, else the context's. A
+/// Dockerfile from a server has none of its own.
 pub fn ignore_file(dockerfile: &Path, context: &Path) -> Result<Option<(PathBuf, Vec<u8>)>, Error> {
     let mut own = dockerfile.as_os_str().to_owned();
     own.push(".dockerignore");
-    for path in [PathBuf::from(own), context.join(".dockerignore")] {
+    let own = Some(PathBuf::from(own)).filter(|own| !is_url(&own.to_string_lossy()));
+    for path in own.into_iter().chain([context.join(".dockerignore")]) {
         if exists(&path) {
             let text = read(&path)?;
             return Ok(Some((path, text)));
@@ -68,21 +112,12 @@ fn read(path: &Path) -> Result<Vec<u8>, Error> {
     })
 }
 
-/// Drops user, password and query, which may be tokens.
-fn redact(text: &str) -> String {
-    let Ok(mut url) = url::Url::parse(text) else {
-        return text.split("://").next().unwrap_or_default().to_owned() + "://…";
-    };
-    let hidden = url.set_username("").is_err() || url.set_password(None).is_err();
-    debug_assert!(!hidden, "http URLs have a host");
-    url.set_query(None);
-    url.to_string()
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::{Options, open};
+    use super::super::{Means, Options, Place, open};
+    use crate::interrupt::Interrupt;
     use crate::layer::LayerPath;
+    use crate::net::{self, Net};
 
     /// Path and content.
     type File = (&'static str, &'static str);
@@ -102,7 +137,13 @@ mod tests {
             sub_path: String::new(),
             dockerfile: given.map(inside),
         };
-        let found = match open(&options, &sandbox.path().join("cwd")) {
+        let means = Means {
+            current_dir: &sandbox.path().join("cwd"),
+            place: &Place::Fresh(sandbox.path().into()),
+            net: &Net::new(net::Options { http1_only: false }).unwrap(),
+            interrupt: &Interrupt::new(),
+        };
+        let found = match open(&options, means) {
             Ok((context, dockerfile)) => {
                 let hidden = ["a", "b"]
                     .into_iter()
@@ -130,7 +171,7 @@ mod tests {
         let deep = ("ctx/docker/app", "app");
         let other = ("else/Dockerfile", "else");
         #[rustfmt::skip] // a table keeps its columns
-        let cases: [(&[File], &str, Option<&str>, &str); 9] = [
+        let cases: [(&[File], &str, Option<&str>, &str); 8] = [
             (&[cwd, upper],          "$T/ctx",       None,                        r#"$T/cwd/Dockerfile "cwd" []"#),
             (&[upper, lower],        "../ctx",       None,                        r#"$T/cwd/../ctx/Dockerfile "ctx" []"#),
             (&[lower],               "dir://$T/ctx", None,                        r#"$T/ctx/dockerfile "low" []"#),
@@ -138,7 +179,6 @@ mod tests {
             (&[upper, deep],         "$T/ctx",       Some("docker/app"),          r#"$T/ctx/docker/app "app" []"#),
             (&[upper, deep],         "$T/ctx",       Some("/docker/app"),         r#"$T/ctx/docker/app "app" []"#),
             (&[upper, other],        "$T/ctx",       Some("$T/else/Dockerfile"),  r#"$T/else/Dockerfile "else" []"#),
-            (&[upper],               "$T/ctx",       Some("https://u:p@h/f?t=1"), "error resolving dockerfile path: not supported yet: --dockerfile https://h/f; fetch it before the build and pass a local path"),
             (&[other],               "$T/ctx",       None,                        "error resolving source context: cannot open the directory `$T/ctx`; pass the directory with `--context`, or mount it at that path"),
         ];
         for (files, location, given, want) in cases {

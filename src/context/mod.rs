@@ -2,28 +2,37 @@
 //!
 //! A context is only read. It may be mounted read-only, lie inside the kaniko dir, or belong to another user.
 
+mod archive;
+mod fetched;
 mod location;
 mod lookup;
 
 pub mod dockerignore;
 
 use std::io;
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags};
+use reqwest::StatusCode;
 use tracing::info;
 
+use crate::interrupt::Interrupt;
+use crate::layer::LayerPath;
+use crate::net::{self, Net};
+use crate::rootfs::{self, Rootfs};
 use dockerignore::Matcher;
+use fetched::Fetched;
 use location::Location;
 
-/// A directory of files to copy from.
+pub use archive::ArchiveError;
+pub use fetched::Place;
+
+/// A directory of files to copy from; if it was fetched, it goes with the value.
 #[derive(Debug)]
 pub struct Context {
-    /// Absolute; for messages. Files are reached through `dir`, which still works when an in-place RUN has moved the path away.
-    pub path: PathBuf,
-    pub dir: OwnedFd,
+    /// Reached through its handle, which still works when an in-place RUN has moved the path away.
+    pub root: Rootfs,
     pub ignore: Matcher,
+    _fetched: Option<Fetched>,
 }
 
 /// The Dockerfile as found.
@@ -32,6 +41,16 @@ pub struct DockerfileText {
     /// As found: the path given, or that path below the context.
     pub path: PathBuf,
     pub text: String,
+}
+
+/// What a context is opened with.
+#[derive(Debug, Clone, Copy)]
+pub struct Means<'a> {
+    /// Relative paths are taken from here.
+    pub current_dir: &'a Path,
+    pub place: &'a Place,
+    pub net: &'a Net,
+    pub interrupt: &'a Interrupt,
 }
 
 /// Where context and Dockerfile are.
@@ -59,14 +78,38 @@ pub enum Error {
     UnknownScheme,
     #[error("error resolving source context: not supported yet: {option}")]
     NotSupportedYet { option: String },
+    #[error("error resolving source context: the value of --context is not a URL")]
+    NoUrl,
     #[error("error resolving source context: cannot open the directory `{}`", .path.display())]
     Directory { path: PathBuf, source: io::Error },
+    #[error("error resolving source context: cannot make a directory for the context")]
+    Place { source: io::Error },
+    #[error("error resolving source context: there is no directory `{path}` in the context")]
+    NoSubPath { path: String },
+    #[error(
+        "error resolving source context: no data found.. don't forget to add the '--interactive, -i' flag"
+    )]
+    NoInput,
+    #[error("error resolving source context: cannot unpack the archive `{name}`")]
+    Archive { name: String, source: ArchiveError },
+    #[error("error resolving source context: HTTPSTar bad status from server: {status}, for {url}")]
+    Status { url: String, status: StatusCode },
+    #[error("error resolving source context: cannot fetch the archive")]
+    Fetch { source: net::Error },
+    #[error("error resolving source context: cannot use the directory")]
+    Files(#[from] rootfs::Error),
+    #[error("error resolving dockerfile path: cannot fetch the Dockerfile")]
+    FetchDockerfile { source: net::Error },
+    #[error("error resolving dockerfile path: request failed: {status}, for {url}")]
+    DockerfileStatus { url: String, status: StatusCode },
+    #[error("error resolving dockerfile path: cannot read {url}")]
+    DockerfileContent { url: String, source: io::Error },
+    #[error("error resolving dockerfile path: {url} has more than {limit} bytes")]
+    DockerfileSize { url: String, limit: u64 },
     #[error(
         "error resolving dockerfile path: please provide a valid path to a Dockerfile within the build context with --dockerfile"
     )]
     NoDockerfile { tried: Vec<PathBuf> },
-    #[error("error resolving dockerfile path: not supported yet: --dockerfile {url}")]
-    DockerfileUrl { url: String },
     #[error("cannot read `{}`", .path.display())]
     Read { path: PathBuf, source: io::Error },
     #[error("cannot parse `{}`", .path.display())]
@@ -90,38 +133,81 @@ impl Error {
             Self::Directory { source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 Some("pass the directory with `--context`, or mount it at that path".into())
             }
-            Self::NotSupportedYet { .. } | Self::DockerfileUrl { .. } => {
+            Self::NotSupportedYet { .. } => {
                 Some("fetch it before the build and pass a local path".into())
             }
+            Self::Fetch { source } | Self::FetchDockerfile { source } => source.help(),
+            Self::Archive {
+                source: ArchiveError::Files(error),
+                ..
+            } => error.help(),
+            Self::Archive {
+                source: ArchiveError::Layer(error),
+                ..
+            } => error.help(),
             _ => None,
         }
     }
 }
 
-/// Opens the context, finds the Dockerfile, and reads the ignore rules that belong to them.
-///
-/// Relative paths are taken from `current_dir`.
+/// Opens the context, fetched first if it is elsewhere, finds the Dockerfile, and reads the ignore rules that belong to them.
 ///
 /// # Errors
 /// Every variant of [`Error`].
 ///
 /// # Spec
-/// Compat spec 1.6, 4.1 and 4.2; language spec IGN-1, IGN-2, IGN-7.
-pub fn open(options: &Options, current_dir: &Path) -> Result<(Context, DockerfileText), Error> {
-    let Location::Directory(path) = Location::of(options)?;
-    let path = current_dir.join(path);
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let dir = rustix::fs::open(&path, flags, Mode::empty()).map_err(|errno| Error::Directory {
-        path: path.clone(),
-        source: errno.into(),
-    })?;
-    let dockerfile = lookup::dockerfile(options.dockerfile.as_deref(), &path, current_dir)?;
-    let ignore = match lookup::ignore_file(&dockerfile.path, &path)? {
+/// Compat spec 1.6 and 4; language spec IGN-1, IGN-2, IGN-7.
+pub fn open(options: &Options, means: Means<'_>) -> Result<(Context, DockerfileText), Error> {
+    let (root, fetched) = match Location::of(options)? {
+        Location::Directory(path) => (open_directory(means.current_dir.join(path))?, None),
+        elsewhere => {
+            let fetched = Fetched::create(means.place, means.interrupt);
+            let fetched = fetched.map_err(|source| Error::Place { source })?;
+            let root = Rootfs::create(fetched.path().join("files"))?;
+            match elsewhere {
+                Location::File(path) => {
+                    archive::from_file(&means.current_dir.join(path), &root)?;
+                }
+                Location::Web(url) => archive::from_url(&url, means.net, &root)?,
+                Location::Directory(_) | Location::Stdin => archive::from_stdin(&root)?,
+            }
+            (sub_directory(root, &options.sub_path)?, Some(fetched))
+        }
+    };
+    let dockerfile = lookup::dockerfile(options.dockerfile.as_deref(), root.path(), means)?;
+    let ignore = match lookup::ignore_file(&dockerfile.path, root.path())? {
         None => Matcher::default(),
         Some((path, text)) => {
             info!("Using dockerignore file: {}", path.display());
             dockerignore::parse(&text).map_err(|source| Error::Ignore { path, source })?
         }
     };
-    Ok((Context { path, dir, ignore }, dockerfile))
+    let context = Context {
+        root,
+        ignore,
+        _fetched: fetched,
+    };
+    Ok((context, dockerfile))
+}
+
+fn open_directory(path: PathBuf) -> Result<Rootfs, Error> {
+    Rootfs::open(path).map_err(|error| match error {
+        rootfs::Error::Open { path, source } => Error::Directory { path, source },
+        other => Error::Files(other),
+    })
+}
+
+/// Goes down to `--context-sub-path`; symlinks on the way stay inside.
+fn sub_directory(root: Rootfs, sub_path: &str) -> Result<Rootfs, Error> {
+    let path: LayerPath = root.resolve(sub_path)?;
+    if path.is_root() {
+        return Ok(root);
+    }
+    let is_directory = root.stat(&path)?.is_some_and(|stat| stat.is_dir());
+    match is_directory {
+        true => Ok(root.into_directory(&path)?),
+        false => Err(Error::NoSubPath {
+            path: sub_path.to_owned(),
+        }),
+    }
 }

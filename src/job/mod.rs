@@ -29,8 +29,13 @@ pub fn run(options: &Options, interrupt: &Interrupt) -> Result<(), Error> {
     })
     .map_err(Error::Net)?;
     let clients = Clients::new(&net, options)?;
-    let (context, dockerfile) =
-        context::open(&options.context, &options.current_dir).map_err(Error::Context)?;
+    let means = context::Means {
+        current_dir: &options.current_dir,
+        place: &settings::context_place(options),
+        net: &net,
+        interrupt,
+    };
+    let (context, dockerfile) = context::open(&options.context, means).map_err(Error::Context)?;
     let destinations: Vec<ImageRef> = options
         .output
         .destinations

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::build::{self, ImageOptions, IsolationOptions, SnapshotOptions};
 use crate::cli::options::{self, KanikoDir};
+use crate::context;
 use crate::dockerfile::Platforms;
 use crate::image::Platform;
 use crate::layer::LayerPath;
@@ -21,6 +22,14 @@ pub fn credentials(asked: &options::Options) -> Result<Arc<Credentials>, credent
         environment,
         helpers,
     })?))
+}
+
+/// Returns where a context is fetched to.
+pub fn context_place(asked: &options::Options) -> context::Place {
+    match &asked.kaniko_dir {
+        KanikoDir::At(dir) => context::Place::Shared(dir.join("context")),
+        KanikoDir::Temporary => context::Place::Fresh(build::temporary_parent().into()),
+    }
 }
 
 pub fn build(asked: &options::Options) -> build::Options {

@@ -3,8 +3,10 @@
 //! Everything that depends on the container's own files (root certificates, `/etc/resolv.conf`, `/etc/hosts`) is read once,
 //! by [`Net::new`]; afterwards no file is opened here, because a command may just then see another root filesystem.
 
+pub mod download;
 pub mod http;
 pub mod redact;
+pub mod retry;
 pub mod secret;
 
 mod resolve;
@@ -19,6 +21,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 use url::Url;
 
+pub use download::{Download, Get};
 pub use http::{Identity, Profile, Redirects};
 pub use secret::Secret;
 
@@ -43,6 +46,12 @@ pub enum Error {
     Url { url: String },
     #[error("PUT {url} failed")]
     Put { url: String, source: reqwest::Error },
+    #[error("GET {url} failed")]
+    Get { url: String, source: reqwest::Error },
+    #[error("GET {url}: nothing received for {} s", .limit.as_secs())]
+    Stalled { url: String, limit: Duration },
+    #[error("GET {url}: the connection broke after {received} bytes, and the rest cannot be had")]
+    Changed { url: String, received: u64 },
     #[error("PUT {url} answered {status}")]
     PutStatus {
         url: String,
@@ -59,6 +68,15 @@ impl Error {
                     .to_owned(),
             ),
             _ => None,
+        }
+    }
+
+    /// Tells whether the same request may succeed later.
+    fn is_transient(&self) -> bool {
+        match self {
+            Self::Get { source, .. } => !source.is_builder() && !source.is_redirect(),
+            Self::Stalled { .. } => true,
+            _ => false,
         }
     }
 }

@@ -12,8 +12,8 @@ use crate::image::{Descriptor, Digester, ImageRef};
 use super::auth::Scope;
 use super::client::{Client, Request, Target};
 use super::error::RequestLine;
-use super::retry::Backoff;
 use super::{Error, transfer};
+use crate::net::retry::Backoff;
 
 /// The bytes of one blob, as an ordinary reader for a thread outside the runtime.
 ///

@@ -13,10 +13,10 @@ use crate::net::Net;
 
 use super::auth::{Challenge, Scope};
 use super::pull::Images;
-use super::retry::{Backoff, Retry};
 use super::server::{Server, Trust};
 use super::token::Tokens;
 use super::{Error, Options, transfer};
+use crate::net::retry::{Backoff, Retry};
 
 /// A client of any number of registries; clones share everything.
 #[derive(Clone)]

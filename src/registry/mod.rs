@@ -20,7 +20,6 @@ mod error;
 mod faults;
 mod pull;
 mod push;
-mod retry;
 mod server;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -36,6 +35,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::net::retry::Retry;
+
 pub use blob::Blob;
 pub use client::Client;
 pub use credentials::Credentials;
@@ -43,7 +44,6 @@ pub use endpoints::Endpoints;
 pub use error::{Answer, Code, Error, RequestLine};
 pub use pull::RemoteImage;
 pub use push::{Pushed, Source};
-pub use retry::Retry;
 
 /// How registries are reached, for one direction.
 ///

@@ -18,7 +18,7 @@ use crate::image::{
 use super::Error;
 use super::auth::Scope;
 use super::client::{Client, Request, Target};
-use super::retry::Retry;
+use crate::net::retry::Retry;
 
 /// An image in a registry: everything about it but its layers' bytes.
 #[derive(Debug, Clone)]

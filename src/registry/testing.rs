@@ -11,9 +11,10 @@ use fs_err as fs;
 
 use crate::image::{Descriptor, Digest, ImageRef, MediaType};
 use crate::net::Net;
+use crate::net::retry::Retry;
 
 use super::credentials::{self, Environment};
-use super::{Client, Credentials, Endpoints, Options, Retry, Source};
+use super::{Client, Credentials, Endpoints, Options, Source};
 
 pub(crate) fn net() -> Net {
     Net::new(crate::net::Options { http1_only: false }).unwrap()

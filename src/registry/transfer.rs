@@ -11,7 +11,7 @@ use url::Url;
 use crate::net::redact::redacted;
 
 use super::error::{Answer, Code, Error, RequestLine};
-use super::retry::retry_after;
+use crate::net::retry::retry_after;
 
 /// Nothing received for this long means that the connection is dead.
 pub(super) const STALL_LIMIT: Duration = Duration::from_secs(120);

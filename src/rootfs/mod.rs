@@ -184,6 +184,23 @@ impl Rootfs {
         self.root.as_fd()
     }
 
+    /// Makes a directory of this root the root; what is known of the files stays known.
+    pub fn into_directory(self, path: &LayerPath) -> Result<Self, Error> {
+        let opened = self.open_real_dir(path);
+        let root = opened.map_err(|errno| Error::access("open", path, errno))?;
+        Ok(Self {
+            path: self.path.join(path.as_path()),
+            root,
+            ..self
+        })
+    }
+
+    /// Returns how many bytes the disk has room for.
+    pub fn free_space(&self) -> io::Result<u64> {
+        let disk = rustix::fs::fstatvfs(&self.root)?;
+        Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+    }
+
     pub fn id_shift(&self) -> IdShift {
         self.ids
     }

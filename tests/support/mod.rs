@@ -7,10 +7,12 @@ pub mod image;
 pub mod listing;
 pub mod registry;
 pub mod sandbox;
+pub mod web;
 
 pub use image::Image;
 pub use registry::Registry;
 pub use sandbox::{Finished, Sandbox};
+pub use web::{Reply, Web};
 
 use std::path::Path;
 use std::process::{Command, Stdio};

@@ -135,7 +135,8 @@ impl KanikoDir {
 mod tests {
     use super::super::{args, table};
     use super::*;
-    use crate::registry::{Credentials, Endpoints, Retry, credentials};
+    use crate::net::retry::Retry;
+    use crate::registry::{Credentials, Endpoints, credentials};
     use std::sync::Arc;
 
     /// Name and value.

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use super::Given;
 use crate::cli::Error;
-use crate::registry::{self, ClientCertificate, Credentials, Endpoints, Retry};
+use crate::net::retry::Retry;
+use crate::registry::{self, ClientCertificate, Credentials, Endpoints};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Registry {

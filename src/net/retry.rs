@@ -33,7 +33,7 @@ impl Retry {
     }
 
     /// Returns limits with fewer tries, for a candidate that is not the last one.
-    pub(super) fn at_most(self, attempts: u32) -> Self {
+    pub fn at_most(self, attempts: u32) -> Self {
         Self {
             attempts: self.attempts.min(attempts),
             ..self
@@ -43,14 +43,14 @@ impl Retry {
 
 /// Counts failures and says how long to wait, or that it is enough.
 #[derive(Debug)]
-pub(super) struct Backoff {
+pub struct Backoff {
     retry: Retry,
     failures: u32,
     since: Option<Instant>,
 }
 
 impl Backoff {
-    pub(super) fn new(retry: Retry) -> Self {
+    pub fn new(retry: Retry) -> Self {
         Self {
             retry,
             failures: 0,
@@ -59,14 +59,14 @@ impl Backoff {
     }
 
     /// Forgets earlier failures, because there was progress since.
-    pub(super) fn reset(&mut self) {
+    pub fn reset(&mut self) {
         *self = Self::new(self.retry);
     }
 
     /// Records a failure and returns the wait before the next try, or `None` if there shall be none.
     ///
     /// A server's own wish (`Retry-After`) is honoured if the time budget allows it.
-    pub(super) fn next(&mut self, wish: Option<Duration>) -> Option<Duration> {
+    pub fn next(&mut self, wish: Option<Duration>) -> Option<Duration> {
         let since = *self.since.get_or_insert_with(Instant::now);
         self.failures += 1;
         if self.failures >= self.retry.attempts {
@@ -81,7 +81,7 @@ impl Backoff {
 }
 
 /// Reads a `Retry-After` header: seconds, or a date.
-pub(super) fn retry_after(value: &str) -> Option<Duration> {
+pub fn retry_after(value: &str) -> Option<Duration> {
     if let Ok(seconds) = value.trim().parse() {
         return Some(Duration::from_secs(seconds));
     }

@@ -1,0 +1,96 @@
+//! A context that comes as a tar, compressed or not: from a file, from standard input, or from a server.
+
+use std::io::{self, BufReader, IsTerminal, Read};
+use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
+
+use tracing::info;
+use url::Url;
+
+use super::Error;
+use crate::layer::{self, Limits, Reader, decompress};
+use crate::net::redact::redacted;
+use crate::net::{Get, Net};
+use crate::rootfs::{self, Rootfs};
+
+/// Bytes that an archive leaves free on its disk.
+const RESERVE: u64 = 1 << 20;
+
+/// Why an archive could not become a context.
+#[derive(Debug, thiserror::Error)]
+pub enum ArchiveError {
+    #[error("it cannot be read")]
+    Read(#[from] io::Error),
+    #[error("it is empty, or no tar")]
+    Empty,
+    #[error(transparent)]
+    Layer(#[from] layer::Error),
+    #[error(transparent)]
+    Files(#[from] rootfs::Error),
+}
+
+/// Unpacks a file.
+pub fn from_file(path: &Path, root: &Rootfs) -> Result<(), Error> {
+    let name = path.display().to_string();
+    let opened = fs_err::File::open(path);
+    let file = opened.map_err(|source| archive_error(&name, source.into()))?;
+    unpack(file, root).map_err(|error| archive_error(&name, error))
+}
+
+/// Unpacks standard input.
+///
+/// # Errors
+/// [`Error::NoInput`] if that is a terminal or another device, from which no archive comes.
+pub fn from_stdin(root: &Rootfs) -> Result<(), Error> {
+    let stdin = io::stdin();
+    info!("To simulate EOF and exit, press 'Ctrl+D'");
+    let is_device = fs_err::metadata("/dev/stdin").is_ok_and(|m| m.file_type().is_char_device());
+    if stdin.is_terminal() || is_device {
+        return Err(Error::NoInput);
+    }
+    unpack(stdin, root).map_err(|error| archive_error("standard input", error))
+}
+
+/// Unpacks what a server sends, while it arrives.
+pub fn from_url(url: &Url, net: &Net, root: &Rootfs) -> Result<(), Error> {
+    let name = redacted(url);
+    info!("Retrieving https tar file");
+    let download = net
+        .get(&Get::new(url.clone()))
+        .map_err(|source| Error::Fetch { source })?;
+    if download.status != 200 {
+        let status = download.status;
+        return Err(Error::Status { url: name, status });
+    }
+    unpack(download.decoded(), root).map_err(|error| archive_error(&name, error))?;
+    info!("Retrieved https tar file");
+    info!("Extracted https tar file");
+    Ok(())
+}
+
+fn archive_error(name: &str, source: ArchiveError) -> Error {
+    Error::Archive {
+        name: name.to_owned(),
+        source,
+    }
+}
+
+/// Unpacks an archive as a layer would be, but that names which mark deletions there are plain files here.
+fn unpack(input: impl Read + Send, root: &Rootfs) -> Result<(), ArchiveError> {
+    let limits = Limits {
+        unpacked: Some(root.free_space()?.saturating_sub(RESERVE)),
+        ..Limits::default()
+    };
+    let mut reader = Reader::new(decompress(BufReader::new(input))?, limits);
+    let mut batch = root.batch();
+    let mut is_empty = true;
+    while let Some(entry) = reader.next()? {
+        batch.put(&entry, &mut reader)?;
+        is_empty = false;
+    }
+    batch.finish()?;
+    match is_empty {
+        true => Err(ArchiveError::Empty),
+        false => Ok(()),
+    }
+}

@@ -1,0 +1,138 @@
+//! The directory a context is fetched into, and that it does not stay.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, Mode, OFlags};
+use tempfile::TempDir;
+
+use crate::interrupt::{Interrupt, LastAct};
+
+/// Where fetched contexts go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// Below this directory, which builds share; what killed builds left there is removed.
+    Shared(PathBuf),
+    /// In a fresh directory of its own, made in this one.
+    Fresh(PathBuf),
+}
+
+/// A fetched context's directory; it is removed with the value, or when a signal ends the process.
+#[derive(Debug)]
+pub struct Fetched {
+    dir: Option<TempDir>, // taken only by `drop`
+    shared: Option<PathBuf>,
+    /// Says to others that the directory is in use.
+    _lock: OwnedFd,
+    _last_act: LastAct,
+}
+
+impl Fetched {
+    /// Makes an empty directory.
+    pub fn create(place: &Place, interrupt: &Interrupt) -> io::Result<Self> {
+        let (dir, shared) = match place {
+            Place::Fresh(parent) => (TempDir::with_prefix_in("executor-", parent)?, None),
+            Place::Shared(parent) => {
+                fs_err::create_dir_all(parent)?;
+                let parent_lock = open(parent)?;
+                rustix::fs::flock(&parent_lock, FlockOperation::LockExclusive)?;
+                sweep(parent)?;
+                (TempDir::with_prefix_in("", parent)?, Some(parent.clone()))
+            }
+        };
+        let lock = open(dir.path())?;
+        rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
+        let last_act = interrupt.last_act({
+            let (dir, shared) = (dir.path().to_owned(), shared.clone());
+            move || abandon(&dir, shared.as_deref())
+        });
+        Ok(Self {
+            dir: Some(dir),
+            shared,
+            _lock: lock,
+            _last_act: last_act,
+        })
+    }
+
+    /// Returns the path of the directory.
+    pub fn path(&self) -> &Path {
+        let dir = self.dir.as_ref();
+        dir.expect("taken only when the value is dropped").path()
+    }
+}
+
+impl Drop for Fetched {
+    fn drop(&mut self) {
+        if let Some(dir) = self.dir.take() {
+            let path = dir.path().to_owned();
+            if let Err(error) = dir.close() {
+                tracing::warn!("cannot remove {}: {error}", path.display());
+            }
+        }
+        remove_if_empty(self.shared.as_deref());
+    }
+}
+
+fn open(dir: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    Ok(rustix::fs::open(dir, flags, Mode::empty())?)
+}
+
+/// Removes what is below a shared directory and nobody holds.
+fn sweep(shared: &Path) -> io::Result<()> {
+    for found in fs_err::read_dir(shared)? {
+        let path = found?.path();
+        let Ok(dir) = open(&path) else {
+            continue;
+        };
+        if rustix::fs::flock(&dir, FlockOperation::NonBlockingLockExclusive).is_ok() {
+            fs_err::remove_dir_all(&path)?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes what a signal leaves, while a thread may still be writing.
+fn abandon(dir: &Path, shared: Option<&Path>) {
+    const ATTEMPTS: usize = 3;
+    if !(0..ATTEMPTS).any(|_| fs_err::remove_dir_all(dir).is_ok()) {
+        tracing::warn!("a fetched context is left in {}", dir.display());
+    }
+    remove_if_empty(shared);
+}
+
+/// Removes the shared directory with its last user; others may still be there, and then it stays.
+fn remove_if_empty(shared: Option<&Path>) {
+    let Some(Err(error)) = shared.map(fs_err::remove_dir) else {
+        return;
+    };
+    if !matches!(
+        error.kind(),
+        io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::NotFound
+    ) {
+        tracing::debug!("{error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_nobody_holds_is_swept() {
+        let dir = tempfile::tempdir().unwrap();
+        let shared = dir.path().join("context");
+        fs_err::create_dir_all(shared.join("left/behind")).unwrap();
+        let place = Place::Shared(shared.clone());
+        let interrupt = Interrupt::new();
+        let first = Fetched::create(&place, &interrupt).unwrap();
+        let second = Fetched::create(&place, &interrupt).unwrap();
+        assert!(first.path().is_dir() && second.path().is_dir());
+        assert!(!shared.join("left").exists());
+        drop(first);
+        assert!(second.path().is_dir());
+        drop(second);
+        assert!(!shared.exists());
+    }
+}

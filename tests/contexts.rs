@@ -1,0 +1,245 @@
+//! Contexts that are fetched, and Dockerfiles.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use expect_test::expect;
+use tar::EntryType;
+
+use crate::support::crafted::{self, Member};
+use crate::support::{Finished, Image, Reply, Sandbox, Web, tool};
+
+/// A context as a tar that `options` compress, in which `app` is a directory with a Dockerfile too.
+fn packed(t: &Sandbox, name: &str, options: &[&str]) -> String {
+    let dir = t.path("packed");
+    if !dir.exists() {
+        fs_err::create_dir_all(dir.join("app/deep")).unwrap();
+        fs_err::write(dir.join("Dockerfile"), "FROM scratch\nCOPY . /c/\n").unwrap();
+        fs_err::write(dir.join("app/Dockerfile"), "FROM scratch\nCOPY deep /d\n").unwrap();
+        fs_err::write(dir.join("app/deep/file"), "deep\n").unwrap();
+        fs_err::write(
+            dir.join(".dockerignore"),
+            "Dockerfile\n.dockerignore\n.wh.*\n",
+        )
+        .unwrap();
+        fs_err::write(dir.join(".wh.app"), "kept\n").unwrap();
+        fs_err::os::unix::fs::symlink("app", dir.join("link")).unwrap();
+    }
+    let path = t.path(name);
+    let path = path.to_str().unwrap();
+    let plain = [
+        "--owner=7",
+        "--group=8",
+        "--mode=u=rwX,go=rX",
+        "-C",
+        dir.to_str().unwrap(),
+        "-cf",
+        path,
+    ];
+    tool("tar", plain.iter().chain(options).chain(&["."]));
+    path.to_owned()
+}
+
+fn run(t: &Sandbox, context: &str, args: &[&str]) -> Finished {
+    let tag = t.tag("app");
+    let all = [
+        "--log-format=text",
+        "--context",
+        context,
+        "--destination",
+        &tag,
+    ];
+    let finished = t.executor(all.iter().chain(args));
+    assert_eq!(t.kaniko_dir(), "", "nothing left in the kaniko dir");
+    finished
+}
+
+fn pull(t: &Sandbox) -> Image {
+    Image::pull(&t.registry, &t.tag("app"))
+}
+
+#[test]
+fn archives_of_every_compression() {
+    let t = Sandbox::new();
+    for option in ["-S", "--gzip", "--zstd", "--bzip2", "--xz"] {
+        let archive = packed(&t, "context.tar.gz", &[option]);
+        run(&t, &format!("tar://{archive}"), &[]).succeeded();
+        expect![[r#"
+            d 0755 0:0 c/
+            d 0755 0:0 c/app/
+            f 0644 0:0 26 c/app/Dockerfile
+            d 0755 0:0 c/app/deep/
+            f 0644 0:0 5 c/app/deep/file
+            l 0777 0:0 c/link -> app
+        "#]]
+        .assert_eq(&pull(&t).layer(0));
+    }
+    run(&t, "tar://../context.tar.gz", &[]).succeeded();
+    for sub_path in ["app", "/link"] {
+        let archive = format!("tar://{}", t.path("context.tar.gz").display());
+        run(&t, &archive, &["--context-sub-path", sub_path]).succeeded();
+        assert_eq!(pull(&t).text("d/file"), "deep\n");
+    }
+    let archive = format!("tar://{}", t.path("context.tar.gz").display());
+    for sub_path in ["nothing", "link/Dockerfile"] {
+        run(&t, &archive, &["--context-sub-path", sub_path])
+            .failed(1, &format!("there is no directory `{sub_path}`"));
+    }
+    run(&t, "tar:///no/such.tar", &[]).failed(1, "/no/such.tar");
+}
+
+#[test]
+fn an_archive_from_standard_input() {
+    let t = Sandbox::new();
+    let archive = packed(&t, "context.tar", &["--zstd"]);
+    let tag = t.tag("app");
+    let mut command = t.command(["--context=tar://stdin", "--destination", &tag]);
+    let output = command
+        .stdin(fs_err::File::open(archive).unwrap().into_file())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let log = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(log.contains("To simulate EOF and exit, press 'Ctrl+D'"));
+    assert_eq!(pull(&t).text("c/app/deep/file"), "deep\n");
+    // standard input is a device here
+    let message = "no data found.. don't forget to add the '--interactive, -i' flag";
+    run(&t, "tar://stdin", &[]).failed(1, message);
+}
+
+#[test]
+fn archives_that_do_harm_or_are_none() {
+    let t = Sandbox::new();
+    let outside = t.path("outside");
+    fs_err::create_dir(&outside).unwrap();
+    let file = |name, content| Member {
+        kind: EntryType::Regular,
+        name,
+        link: "",
+        content,
+    };
+    let dockerfile = file("Dockerfile", b"FROM scratch\nCOPY . /\n");
+    let climbing = crafted::tar_of(&[file("a/../../evil", b"x")]);
+    let through_link = crafted::tar_of(&[
+        Member {
+            kind: EntryType::Symlink,
+            link: outside.to_str().unwrap(),
+            ..file("dir", b"")
+        },
+        file("dir/new", b"new"),
+        dockerfile,
+    ]);
+    let mut cut = crafted::gzip(&through_link);
+    cut.truncate(cut.len() - 12);
+    #[rustfmt::skip] // a table keeps its columns
+    let cases: [(&[u8], &str); 4] = [
+        (&climbing,             ".."),
+        (b"no archive at all",  "cannot unpack the archive"),
+        (b"",                   "it is empty, or no tar"),
+        (&cut,                  "cannot unpack the archive"),
+    ];
+    let path = t.path("context.tar");
+    let context = format!("tar://{}", path.display());
+    for (content, message) in cases {
+        fs_err::write(&path, content).unwrap();
+        run(&t, &context, &[]).failed(1, message);
+    }
+    fs_err::write(&path, through_link).unwrap();
+    run(&t, &context, &[]);
+    assert!(!outside.join("new").exists());
+}
+
+#[test]
+fn archives_and_dockerfiles_from_a_server() {
+    let t = Sandbox::new();
+    let archive = fs_err::read(packed(&t, "context.tar.gz", &["--gzip"])).unwrap();
+    let web = Web::with(archive);
+    let url = web.url("/context.tar.gz?token=hidden");
+    let finished = run(&t, &url.replace("http://", "http://user:hidden@"), &[]).succeeded();
+    for line in ["Retrieving", "Retrieved", "Extracted"] {
+        let line = format!("{line} https tar file");
+        assert!(finished.stderr.contains(&line), "{finished}");
+    }
+    assert!(!finished.stderr.contains("hidden"), "{finished}");
+    assert_eq!(web.seen()[0].target, "/context.tar.gz?token=hidden");
+    assert_eq!(
+        web.seen()[0].headers["authorization"],
+        "Basic dXNlcjpoaWRkZW4="
+    );
+    assert_eq!(pull(&t).text("c/app/deep/file"), "deep\n");
+    run(&t, &url, &["--context-sub-path=app"]).succeeded();
+    assert_eq!(pull(&t).text("d/file"), "deep\n");
+
+    let missing = Web::new(|_| Reply::new(404));
+    let finished = run(&t, &missing.url("/c.tar.gz?token=hidden"), &[]);
+    let finished = finished.failed(1, "HTTPSTar bad status from server: 404 Not Found");
+    assert!(!finished.stderr.contains("hidden"), "{finished}");
+
+    let other = Web::with("FROM scratch\nCOPY app/deep/file /other\n");
+    run(&t, &url, &["-f", &other.url("/a/My.Dockerfile")]).succeeded();
+    assert_eq!(pull(&t).text("other"), "deep\n");
+    let broken = Web::with("FROM scratch\nFOO\n");
+    run(&t, &url, &["-f", &broken.url("/My.Dockerfile")]).failed(1, "--> My.Dockerfile:2");
+    run(&t, &url, &["-f", &missing.url("/f")]).failed(1, "request failed: 404 Not Found");
+}
+
+#[test]
+fn a_download_that_breaks_is_resumed() {
+    let t = Sandbox::new();
+    let noise: Vec<u8> = (0..300_000u32)
+        .flat_map(|n| (n.wrapping_mul(n)).to_le_bytes())
+        .collect();
+    let file = |name, content| Member {
+        kind: EntryType::Regular,
+        name,
+        link: "",
+        content,
+    };
+    let archive = crafted::tar_of(&[
+        file("Dockerfile", b"FROM scratch\nCOPY noise /\n"),
+        file("noise", &noise),
+    ]);
+    let serve = |ranges: bool, changes: bool| {
+        let (archive, count) = (archive.clone(), AtomicUsize::new(0));
+        Web::new(move |request| {
+            let number = count.fetch_add(1, Ordering::Relaxed);
+            let range = request.headers.get("range");
+            let start = range.map(|range| range["bytes=".len()..].trim_end_matches('-'));
+            let start: usize = start.map_or(0, |start| start.parse().unwrap());
+            let tag = if changes && number > 0 {
+                "\"b\""
+            } else {
+                "\"a\""
+            };
+            let reply = match ranges && start > 0 && request.headers["if-range"] == tag {
+                true => {
+                    let range = format!("bytes {start}-{}/{}", archive.len() - 1, archive.len());
+                    Reply {
+                        status: 206,
+                        ..Reply::ok(&archive[start..])
+                    }
+                    .header("Content-Range", range)
+                }
+                false => Reply::ok(archive.clone()),
+            };
+            let cut = (number < 2).then(|| 300_000 + 200_000 * number);
+            Reply { cut, ..reply }.header("ETag", tag)
+        })
+    };
+    for ranges in [true, false] {
+        let web = serve(ranges, false);
+        run(&t, &web.url("/c.tar"), &[]).succeeded();
+        assert_eq!(
+            fs_err::read(pull(&t).unpack().join("noise")).unwrap(),
+            noise
+        );
+        assert_eq!(web.seen().len(), 3);
+    }
+    run(&t, &serve(true, true).url("/c.tar"), &[]).failed(1, "the connection broke after");
+    // no answer at first
+    let (archive, count) = (archive.clone(), AtomicUsize::new(0));
+    let busy = Web::new(move |_| match count.fetch_add(1, Ordering::Relaxed) {
+        0 => Reply::new(503),
+        _ => Reply::ok(archive.clone()),
+    });
+    run(&t, &busy.url("/c.tar"), &[]).succeeded();
+}
