@@ -25,29 +25,25 @@ pub struct Block {
     pub last: bool,
 }
 
-/// A compressor with its tables, used for one block after the other.
+/// A compressor, used for one block after the other.
 pub enum Machine {
-    Deflate(Compress),
+    /// Its level. A deflate stream that was reset remembers enough of its past to find other matches, and then the digest would
+    /// depend on which thread got which block; so each block gets a new one.
+    Deflate(flate2::Compression),
     Zstd(Compressor<'static>),
 }
 
 impl Machine {
     pub fn new(codec: Codec) -> io::Result<Self> {
         Ok(match codec {
-            Codec::Gzip(level) => {
-                let level = flate2::Compression::new(level);
-                Self::Deflate(Compress::new(level, false))
-            }
+            Codec::Gzip(level) => Self::Deflate(flate2::Compression::new(level)),
             Codec::Zstd(level) => Self::Zstd(Compressor::new(level as i32)?),
         })
     }
 
     pub fn compress(&mut self, block: &Block) -> io::Result<Vec<u8>> {
         match self {
-            Self::Deflate(deflate) => {
-                deflate.reset();
-                deflate_block(deflate, block)
-            }
+            Self::Deflate(level) => deflate_block(&mut Compress::new(*level, false), block),
             Self::Zstd(zstd) => zstd.compress(&block.bytes),
         }
     }

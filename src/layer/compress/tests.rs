@@ -3,6 +3,7 @@ use std::process::{Command, Stdio};
 
 use proptest::prelude::*;
 
+use super::codec::{BLOCK, Block, Codec, Machine, WINDOW};
 use super::*;
 use crate::layer::decompress;
 
@@ -153,6 +154,32 @@ proptest! {
         let content = noise.repeat(repeats);
         for compression in [Compression::Gzip, Compression::Zstd] {
             prop_assert!(decode(&encode(&content, compression, threads, 7777)) == content);
+        }
+    }
+}
+
+/// What a machine compressed before must not show, or the digest would depend on which thread got which block.
+#[test]
+fn a_compressor_has_no_past() {
+    let program = fs_err::read(std::env::current_exe().unwrap()).unwrap();
+    for codec in [
+        Codec::Gzip(5),
+        Codec::Gzip(1),
+        Codec::Gzip(9),
+        Codec::Zstd(3),
+    ] {
+        let mut used = Machine::new(codec).unwrap();
+        for (n, bytes) in program.chunks(BLOCK).take(24).enumerate() {
+            let block = Block {
+                window: program[..n * BLOCK][(n * BLOCK).saturating_sub(WINDOW)..].to_vec(),
+                bytes: bytes.to_vec(),
+                last: false,
+            };
+            let fresh = Machine::new(codec).unwrap().compress(&block).unwrap();
+            assert!(
+                used.compress(&block).unwrap() == fresh,
+                "{codec:?} block {n}"
+            );
         }
     }
 }
