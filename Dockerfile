@@ -1,3 +1,4 @@
+# check=skip=SecretsUsedInArgOrEnv
 # The executor's own container images. Targets: executor, debug, slim.
 #
 # With internet access:     docker build --target executor .
@@ -11,7 +12,7 @@ ARG BUSYBOX=official-busybox
 FROM ${RUST_IMAGE} AS compiled
 WORKDIR /src
 COPY . .
-RUN cargo build --release --locked \
+RUN cargo build --release --locked --target-dir target \
  && mkdir /out \
  && cp target/*/release/executor /etc/ssl/certs/ca-certificates.crt /out/
 
@@ -25,29 +26,41 @@ FROM ${BUSYBOX_IMAGE} AS official-busybox
 
 FROM scratch AS prebuilt-busybox
 ARG PREBUILT=dist
-COPY ${PREBUILT}/busybox /bin/busybox
+COPY --chmod=0755 ${PREBUILT}/busybox /bin/busybox
 RUN ["/bin/busybox", "--install", "/bin"]
 
-FROM ${BUSYBOX} AS busybox
+# What debug has on top. `/kaniko/.docker` exists because scripts write their config.json into it.
+FROM ${BUSYBOX} AS shell
+RUN ["/bin/sh", "-c", "mkdir -p /out/bin /out/kaniko/.docker && cp -a /bin /out/busybox && ln -s /busybox/sh /out/bin/sh"]
 
+# Directories with modes of their own: `COPY --chmod` gives its mode to those that it makes.
+FROM scratch AS directories
+WORKDIR /empty
+WORKDIR /ssl/certs
+COPY --from=binary --chmod=0644 /out/ca-certificates.crt ./
+
+# Whoever the container is run as, work files go to the kaniko directory.
 FROM scratch AS slim
+COPY --from=directories --chmod=0777 /empty /kaniko
 COPY --from=binary --chmod=0755 /out/executor /kaniko/executor
-COPY --from=binary --chmod=0644 /out/ca-certificates.crt /kaniko/ssl/certs/ca-certificates.crt
+COPY --from=directories /ssl /kaniko/ssl
 ENV HOME=/root \
     USER=root \
     PATH=/usr/local/bin:/kaniko \
     SSL_CERT_DIR=/kaniko/ssl/certs
 ENTRYPOINT ["/kaniko/executor"]
 
-# Ships nothing at a path where a Secret or a workspace is mounted: a directory that the runtime makes can be moved out of a RUN's way, one that
-# came with the image cannot.
+# Ships nothing below `/kaniko/.docker` or `/etc`: what a runtime makes to mount something there can be moved out of a RUN's way, what came
+# with the image cannot.
 FROM slim AS executor
-ENV DOCKER_CONFIG=/kaniko/.docker/
+ENV DOCKER_CONFIG=/kaniko/.docker/ \
+    DOCKER_CREDENTIAL_GCR_CONFIG=/kaniko/.config/gcloud/docker_credential_gcr_config.json
 WORKDIR /workspace
 
-# A shell for CI systems that run a script in the container. `/kaniko/.docker` exists because such scripts write their config.json into it.
+# A shell for CI systems that run a script in the container; a volume, so that no build can take it away.
 FROM executor AS debug
-COPY --from=busybox /bin /busybox
-RUN ["/busybox/sh", "-c", "/busybox/mkdir -p /bin /kaniko/.docker && /busybox/ln -s /busybox/sh /bin/sh"]
+COPY --from=shell /out/busybox /busybox
+COPY --from=shell /out/bin /bin
+COPY --from=shell /out/kaniko/.docker /kaniko/.docker
 ENV PATH=/usr/local/bin:/kaniko:/busybox
 VOLUME /busybox

@@ -4,6 +4,7 @@ mod architecture;
 mod build;
 mod contexts;
 mod hostile;
+mod images;
 mod in_place;
 mod matrix;
 mod outputs;

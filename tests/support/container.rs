@@ -48,7 +48,7 @@ pub struct Container<'a> {
     pub volumes: Vec<Volume>,
     /// Paths at which an empty tmpfs is mounted.
     pub tmpfs: Vec<&'a str>,
-    /// On top of `PATH`, `HOME` and `container`.
+    /// Beside or instead of `PATH`, `HOME` and `container`.
     pub env: Vec<(&'a str, String)>,
     pub working_dir: &'a str,
     /// Further options of overlayfs, such as `redirect_dir=on`.
@@ -130,7 +130,11 @@ impl<'a> Container<'a> {
         };
         let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/kaniko";
         let env = [("PATH", path), ("HOME", "/root"), ("container", "oci")];
-        let env = env.iter().map(|(name, value)| format!("{name}={value}"));
+        let given = |name: &str| self.env.iter().any(|(own, _)| *own == name);
+        let env = env
+            .iter()
+            .filter(|(name, _)| !given(name))
+            .map(|(name, value)| format!("{name}={value}"));
         let own = self
             .env
             .iter()
