@@ -336,6 +336,22 @@ fn pushes_where_a_password_or_a_private_ca_is_needed() {
         .succeeded();
 }
 
+#[test]
+fn pushes_where_a_token_is_needed() {
+    let mut t = Sandbox::with(Registry::token_auth());
+    t.file("f", 0o644, "f\n");
+    t.dockerfile("FROM scratch\nCOPY f /f\n");
+    t.build(["--destination", &t.tag("app")])
+        .failed(1, "error checking push permissions");
+    fs_err::create_dir(t.path("docker")).unwrap();
+    fs_err::write(t.path("docker/config.json"), t.registry.docker_config()).unwrap();
+    t.env("DOCKER_CONFIG", t.path("docker"));
+    let base = t.build_and_pull("base", [""; 0]);
+    t.dockerfile(&format!("FROM {}\nLABEL a=b\n", t.tag("base")));
+    let image = t.build_and_pull("other/app", [""; 0]);
+    assert_eq!(image.manifest["layers"], base.manifest["layers"]);
+}
+
 fn lines(lines: &[impl AsRef<str>]) -> String {
     lines
         .iter()

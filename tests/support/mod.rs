@@ -7,6 +7,7 @@ pub mod image;
 pub mod listing;
 pub mod registry;
 pub mod sandbox;
+pub mod token;
 pub mod web;
 
 pub use image::Image;

@@ -17,33 +17,46 @@ pub struct Registry {
     port: u16,
     dir: TempDir,
     tls: bool,
-    auth: bool,
+    auth: Auth,
+}
+
+/// What a registry asks for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Auth {
+    Nothing,
+    Basic,
+    Token,
 }
 
 impl Registry {
     /// Starts a registry over plain HTTP that asks for nothing.
     pub fn plain() -> Self {
-        Self::start(false, false)
+        Self::start(false, Auth::Nothing)
     }
 
     /// Starts a registry over plain HTTP with basic authentication.
     pub fn basic_auth() -> Self {
-        Self::start(false, true)
+        Self::start(false, Auth::Basic)
     }
 
     /// Starts a registry over TLS with a private CA and basic authentication.
     pub fn tls() -> Self {
-        Self::start(true, true)
+        Self::start(true, Auth::Basic)
     }
 
-    fn start(tls: bool, auth: bool) -> Self {
+    /// Starts a registry over plain HTTP that wants tokens from a token server, which asks for the password.
+    pub fn token_auth() -> Self {
+        Self::start(false, Auth::Token)
+    }
+
+    fn start(tls: bool, auth: Auth) -> Self {
         // a port that was free a moment ago may be taken by another test meanwhile
         (0..20)
             .find_map(|_| Self::try_start(tls, auth))
             .expect("docker-registry (Debian package) starts within 20 attempts")
     }
 
-    fn try_start(tls: bool, auth: bool) -> Option<Self> {
+    fn try_start(tls: bool, auth: Auth) -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();
         let port = TcpListener::bind("127.0.0.1:0")
             .unwrap()
@@ -59,13 +72,16 @@ impl Registry {
             let at = dir.path().display();
             config += &format!("  tls: {{certificate: {at}/server.pem, key: {at}/server.key}}\n");
         }
-        if auth {
+        if auth == Auth::Basic {
             let line = super::tool("htpasswd", ["-Bbn", USER, PASSWORD]);
             fs_err::write(dir.path().join("htpasswd"), line).unwrap();
             config += &format!(
                 "auth:\n  htpasswd: {{realm: test, path: {}/htpasswd}}\n",
                 dir.path().display()
             );
+        }
+        if auth == Auth::Token {
+            config += &super::token::start(&dir.path().join("token.pem"));
         }
         let file = dir.path().join("config.yml");
         fs_err::write(&file, config).unwrap();
@@ -117,7 +133,7 @@ impl Registry {
     /// Returns skopeo's options for this registry, as its source (`src`) or destination (`dest`).
     pub fn skopeo_options(&self, side: &str) -> Vec<String> {
         let mut options = vec![format!("--{side}-tls-verify=false")];
-        if self.auth {
+        if self.auth != Auth::Nothing {
             options.push(format!("--{side}-creds={USER}:{PASSWORD}"));
         }
         options
