@@ -7,6 +7,7 @@ use tar::EntryType;
 
 use crate::support::crafted::{self, Member};
 use crate::support::{Finished, Image, Reply, Sandbox, Web, tool};
+use executor::image::Digest;
 
 /// A context as a tar that `options` compress, in which `app` is a directory with a Dockerfile too.
 fn packed(t: &Sandbox, name: &str, options: &[&str]) -> String {
@@ -242,4 +243,82 @@ fn a_download_that_breaks_is_resumed() {
         _ => Reply::ok(archive.clone()),
     });
     run(&t, &busy.url("/c.tar"), &[]).succeeded();
+}
+
+#[test]
+fn add_fetches_from_a_server() {
+    let t = Sandbox::new();
+    let tar = crafted::tar_of(&[Member {
+        kind: EntryType::Regular,
+        name: "inside",
+        link: "",
+        content: b"unpacked",
+    }]);
+    let archive = crafted::gzip(&tar);
+    let web = Web::new(move |request| match &*request.target {
+        "/dated?secret=x" => Reply::ok("dated\n")
+            .header("Last-Modified", "Fri, 13 Feb 2009 23:31:30 GMT")
+            .header("ETag", "\"x\""),
+        "/plain/" => Reply::ok("plain\n"),
+        "/moved" => Reply::new(302).header("Location", "/plain/"),
+        "/encoded" => Reply::ok(crafted::gzip(b"decoded\n")).header("Content-Encoding", "gzip"),
+        "/a.tar.gz" => Reply::ok(archive.clone()),
+        "/cut" => Reply {
+            cut: Some(3),
+            ..Reply::ok("half of it")
+        },
+        "/gone" => Reply::new(410),
+        _ => Reply::new(404),
+    });
+    let url = web.url("");
+    let plain = Digest::of(b"plain\n");
+    t.dockerfile(&format!(
+        "FROM scratch\n\
+         ADD {url}/dated?secret=x /\n\
+         ADD --chmod=755 --chown=3:4 --checksum={plain} {url}/plain/ /bin/named\n\
+         ADD {url}/moved {url}/encoded /dir/\n\
+         ADD {url}/a.tar.gz /\n\
+         ADD --unpack {url}/a.tar.gz /x\n\
+         ADD {url}/plain/ name\n"
+    ));
+    let image = t.build_and_pull("app", [""; 0]);
+    let layers: Vec<String> = (0..image.layer_count()).map(|n| image.layer(n)).collect();
+    expect![[r#"
+        f 0600 0:0 6 dated
+        d 0755 3:4 bin/
+        f 0755 3:4 6 bin/named
+        d 0755 0:0 dir/
+        f 0600 0:0 8 dir/encoded
+        f 0600 0:0 6 dir/moved
+        f 0600 0:0 104 a.tar.gz
+        d 0755 0:0 x/
+        f 0644 0:0 8 x/inside
+        f 0600 0:0 6 name
+    "#]]
+    .assert_eq(&layers.concat());
+    assert_eq!(image.text("dir/encoded"), "decoded\n");
+    let mtime = |name: &str| {
+        let found = fs_err::metadata(image.unpack().join(name)).unwrap();
+        std::os::unix::fs::MetadataExt::mtime(&found)
+    };
+    assert_eq!(mtime("dated"), 1_234_567_890);
+    assert_eq!(mtime("name"), 0);
+
+    let other = Digest::of(b"other");
+    #[rustfmt::skip] // a table keeps its columns
+    let cases = [
+        (format!("ADD {url}/gone /"),                            "invalid response status 410".to_owned()),
+        (format!("ADD {url}/cut /"),                             "cannot fetch".to_owned()),
+        (format!("ADD --checksum={other} {url}/plain/ /"),       format!("digest mismatch {plain}: {other}")),
+        (format!("ADD --checksum=md5:00 {url}/plain/ /"),        "unsupported digest algorithm".to_owned()),
+        (format!("ADD --checksum=00 {url}/plain/ /"),            "invalid checksum digest format".to_owned()),
+        (format!("ADD --checksum={other} Dockerfile /"),         "checksum requires HTTP(S) or Git sources".to_owned()),
+        (format!("ADD --checksum={other} {url}/a {url}/b /d/"),  "checksum can't be specified for multiple sources".to_owned()),
+        ("ADD https://h/a.git /".to_owned(),                     "not supported yet: ADD https://h/a.git".to_owned()),
+    ];
+    for (instruction, message) in cases {
+        t.dockerfile(&format!("FROM scratch\n{instruction}\n"));
+        t.build(["--no-push"]).failed(1, &message);
+        assert_eq!(t.kaniko_dir(), "", "{instruction}");
+    }
 }

@@ -131,6 +131,7 @@ pub fn build(
         isolation: isolation.0.as_ref(),
         interrupt,
         store: &store,
+        work_dir: workspace.dir(),
         family,
         compression,
         epoch,

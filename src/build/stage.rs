@@ -1,6 +1,7 @@
 //! One stage: its base, its steps, and a layer for each step that has one.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::{Instant, SystemTime};
 
 use time::OffsetDateTime;
@@ -33,6 +34,8 @@ pub struct Builder<'b> {
     pub isolation: Option<&'b Isolation>,
     pub interrupt: &'b Interrupt,
     pub store: &'b BlobStore,
+    /// Where files wait that are still to be copied.
+    pub work_dir: &'b Path,
     /// Media types and compression of new layers; those of the image that is made in the end.
     pub family: Family,
     pub compression: Compression,
@@ -243,7 +246,12 @@ impl Work<'_> {
             owners,
             name: &name,
         };
-        Ok(execute::copy(step, &tree, &self.root, now())?)
+        let means = execute::Means {
+            net: self.builder.client.net(),
+            dir: self.builder.work_dir,
+        };
+        let remotes = execute::fetch(step, means)?;
+        Ok(execute::copy(step, &tree, &remotes, &self.root, now())?)
     }
 
     /// Looks at the whole root, so that the changes of a RUN can be told.

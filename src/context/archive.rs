@@ -1,9 +1,9 @@
 //! A context that comes as a tar, compressed or not: from a file, from standard input, or from a server.
 
-use std::io::{self, BufReader, IsTerminal, Read};
-use std::os::unix::fs::FileTypeExt;
+use std::io::{self, BufReader, Read};
 use std::path::Path;
 
+use rustix::fs::FileType;
 use tracing::info;
 use url::Url;
 
@@ -44,8 +44,8 @@ pub fn from_file(path: &Path, root: &Rootfs) -> Result<(), Error> {
 pub fn from_stdin(root: &Rootfs) -> Result<(), Error> {
     let stdin = io::stdin();
     info!("To simulate EOF and exit, press 'Ctrl+D'");
-    let is_device = fs_err::metadata("/dev/stdin").is_ok_and(|m| m.file_type().is_char_device());
-    if stdin.is_terminal() || is_device {
+    let kind = rustix::fs::fstat(&stdin).map(|stat| FileType::from_raw_mode(stat.st_mode));
+    if !matches!(kind, Ok(kind) if kind != FileType::CharacterDevice) {
         return Err(Error::NoInput);
     }
     unpack(stdin, root).map_err(|error| archive_error("standard input", error))

@@ -1,28 +1,28 @@
-//! ADD of a local archive: what it contains goes into the destination.
+//! ADD of an archive: what it contains goes into the destination.
 //!
 //! # Spec
 //! Language spec 3.9.
 
+use std::fs::File;
 use std::io::{self, BufReader, Read};
 
 use super::Error;
 use super::target::Target;
-use super::tree::Tree;
 use crate::layer::decompress::decompress;
 use crate::layer::{Entry, Kind, LayerPath, Limits, Reader};
 use crate::rootfs::FileType;
 
-/// Unpacks the file `path` of `tree` into the directory `to`; tells whether it was an archive at all.
+/// Unpacks `file`, called `path`, into the directory `to`; tells whether it was an archive at all.
 ///
 /// Content alone decides: decompressed by its first bytes, it must begin with a tar header. An empty file, an empty tar, and a
 /// compressed file without a tar in it are no archives (TAR-2).
 pub(super) fn unpack(
-    tree: &Tree<'_>,
+    file: File,
     path: &LayerPath,
     to: &LayerPath,
     target: &mut Target<'_>,
 ) -> Result<bool, Error> {
-    let file = BufReader::with_capacity(64 * 1024, tree.root.open_file(path)?);
+    let file = BufReader::with_capacity(64 * 1024, file);
     // What is no archive, or a broken one from its first bytes on, is copied instead.
     let Ok(content) = decompress(file) else {
         return Ok(false);

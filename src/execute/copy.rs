@@ -1,4 +1,4 @@
-//! COPY and ADD of local files.
+//! COPY and ADD of files.
 //!
 //! # Spec
 //! Language spec 3.6 to 3.8.
@@ -8,7 +8,7 @@ use std::io::{self, Read};
 
 use super::target::Target;
 use super::tree::{Candidate, Owners, Tree, verdict_on};
-use super::{Error, add};
+use super::{Error, Remote, add};
 use crate::context::dockerignore::{Matcher, Verdict};
 use crate::layer::entry::Time;
 use crate::layer::{Entry, Kind, LayerPath};
@@ -17,25 +17,28 @@ use crate::rootfs::{FileType, Rootfs, Stat, users};
 
 /// Executes a COPY or ADD; returns the paths written, directories on the way included, in order.
 ///
-/// Everything named is looked up before anything is written. `now` is the time of directories made on the way and of inline files.
+/// Everything named is looked up before anything is written; `remotes` is what [`fetch`](super::fetch) returned. `now` is the time of directories made on the way and of inline files.
 ///
 /// # Errors
 /// [`Error::NotFound`] for a source that is not there; conflicts between files and directories; what the disk refuses.
 pub fn copy(
     step: &CopyStep,
     tree: &Tree<'_>,
+    remotes: &[Remote],
     root: &Rootfs,
     now: Time,
 ) -> Result<Vec<LayerPath>, Error> {
     let exclude = Matcher::new(&step.exclude)?;
     let mut sources = Vec::new();
+    let mut remotes = remotes.iter();
     for source in &step.sources {
         sources.push(match source {
             CopySource::Path(word) if step.parents => Source::Selection(select(tree, word)?),
             CopySource::Path(word) => Source::Candidates(tree.candidates(word)?),
             CopySource::Inline { name, content } => Source::Inline(name, content),
-            CopySource::Url { url, .. } | CopySource::Git { url, .. } => {
-                return Err(Error::Remote(url.clone()));
+            CopySource::Url { .. } | CopySource::Git { .. } => {
+                let remote = remotes.next();
+                Source::Remote(remote.expect("every remote source was fetched"))
             }
         });
     }
@@ -62,6 +65,7 @@ pub fn copy(
                 }
             }
             Source::Inline(name, content) => copier.write_inline(name, content)?,
+            Source::Remote(remote) => copier.write_remote(remote, step.unpack)?,
             Source::Selection(selection) => copier.copy_selection(&selection)?,
         }
     }
@@ -72,6 +76,7 @@ pub fn copy(
 enum Source<'a> {
     Candidates(Vec<Candidate>),
     Inline(&'a str, &'a [u8]),
+    Remote(&'a Remote),
     Selection(Selection),
 }
 
@@ -154,11 +159,11 @@ impl Copier<'_> {
         if candidate.stat.is_dir() {
             return self.copy_directory(&candidate.path, &candidate.stat, &to);
         }
-        if unpack != Unpack::Never
-            && candidate.stat.is_file()
-            && add::unpack(self.tree, &candidate.path, &to, &mut self.target)?
-        {
-            return Ok(());
+        if unpack != Unpack::Never && candidate.stat.is_file() {
+            let file = self.tree.root.open_file(&candidate.path)?;
+            if add::unpack(file, &candidate.path, &to, &mut self.target)? {
+                return Ok(());
+            }
         }
         let path = self.place(&to, &candidate.name)?;
         self.copy_file(&candidate.path, &candidate.stat, path)
@@ -180,18 +185,27 @@ impl Copier<'_> {
     fn write_inline(&mut self, name: &str, content: &[u8]) -> Result<(), Error> {
         let to = self.target.resolve(&self.destination.path)?;
         let path = self.place(&to, name.as_bytes())?;
-        let entry = Entry {
-            path,
-            kind: Kind::File {
-                size: content.len() as u64,
-            },
-            mode: 0o644,
-            uid: 0,
-            gid: 0,
-            mtime: self.now,
-            xattrs: BTreeMap::new(),
-        };
+        let entry = new_file(path, content.len() as u64, 0o644, self.now);
         self.target.put(entry, &mut &*content)
+    }
+
+    fn write_remote(&mut self, remote: &Remote, unpack: Unpack) -> Result<(), Error> {
+        let to = self.target.resolve(&self.destination.path)?;
+        let open = || {
+            remote.content().map_err(|source| Error::Fetch {
+                url: remote.name.clone(),
+                source,
+            })
+        };
+        if unpack == Unpack::Always {
+            let name = LayerPath::clean(&remote.name);
+            if add::unpack(open()?, &name, &to, &mut self.target)? {
+                return Ok(());
+            }
+        }
+        let path = self.place(&to, remote.name.as_bytes())?;
+        let entry = new_file(path, remote.size, 0o600, remote.mtime);
+        self.target.put(entry, &mut open()?)
     }
 
     /// Copies what a directory contains (SRC-7); the target directory takes over its time only (META-3).
@@ -360,6 +374,19 @@ impl Copier<'_> {
             (entry.uid, entry.gid) = (0, 0);
         }
         Ok(entry)
+    }
+}
+
+/// Returns the entry of a file that comes from no tree.
+fn new_file(path: LayerPath, size: u64, mode: u32, mtime: Time) -> Entry {
+    Entry {
+        path,
+        kind: Kind::File { size },
+        mode,
+        uid: 0,
+        gid: 0,
+        mtime,
+        xattrs: BTreeMap::new(),
     }
 }
 

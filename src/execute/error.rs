@@ -1,8 +1,12 @@
 //! What can go wrong when files are copied into a root.
 
+use std::io;
+
 use crate::context::dockerignore;
 use crate::dockerfile::quote::quoted;
+use crate::image::Digest;
 use crate::layer::{self, LayerPath};
+use crate::net;
 use crate::rootfs::{self, users};
 
 /// Why COPY, ADD or WORKDIR failed. Where the language's users search for a text, it is that text.
@@ -28,7 +32,17 @@ pub enum Error {
     #[error("{0}: not a directory")]
     NotADirectory(LayerPath),
     #[error("not supported yet: ADD {0}")]
-    Remote(String),
+    Git(String),
+    #[error("the source is not a URL")]
+    Url,
+    #[error("invalid response status {status}: {url}")]
+    Status { status: u16, url: String },
+    #[error(transparent)]
+    Download(net::Error),
+    #[error("cannot fetch {url}")]
+    Fetch { url: String, source: io::Error },
+    #[error("digest mismatch {got}: {wanted}")]
+    DigestMismatch { got: Digest, wanted: String },
     #[error("cannot find the owner")]
     Owner(#[from] users::Error),
     #[error("cannot unpack the archive `{path}`")]
@@ -60,10 +74,13 @@ impl Error {
                 similar: Some(name),
                 ..
             } => Some(format!("there is {}", quoted(name))),
-            Self::Remote(_) => Some(
-                "fetch it before the build and add the local file, or use RUN with curl or git"
-                    .to_owned(),
-            ),
+            Self::Git(_) => {
+                Some("fetch it before the build and copy it, or use RUN with git".to_owned())
+            }
+            Self::DigestMismatch { .. } => {
+                Some("the server has something else than --checksum says".to_owned())
+            }
+            Self::Download(error) => error.help(),
             Self::Owner(error) => error.help(),
             Self::Files(error) => error.help(),
             _ => None,

@@ -19,11 +19,14 @@ mod target;
 
 mod ignored;
 
+mod remote;
+
 mod error;
 
 pub use copy::copy;
 pub use error::Error;
 pub use ignored::ignored_sources;
+pub use remote::{Means, Remote, fetch};
 pub use tree::{Owners, Tree};
 pub use workdir::workdir;
 

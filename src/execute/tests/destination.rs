@@ -124,12 +124,3 @@ fn link_copies_see_nothing_below() {
         "d 0755 0:0 /n\nf 0644 0:0 /n/f 1\n"
     );
 }
-
-#[test]
-fn remote_sources_are_refused_by_name() {
-    let bed = Bed::new().source("f");
-    assert_eq!(
-        bed.after("ADD f http://h/a /d/"),
-        "error: not supported yet: ADD http://h/a"
-    );
-}

@@ -66,7 +66,7 @@ impl Bed {
         };
         let now = Time::from_seconds(NOW);
         match &step.action {
-            Action::Copy(step) => copy(step, &tree, &self.stage.root, now),
+            Action::Copy(step) => copy(step, &tree, &[], &self.stage.root, now),
             Action::Workdir(step) => workdir(step, &self.stage.root, now),
             other => panic!("{other:?}"),
         }
