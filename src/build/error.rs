@@ -121,9 +121,8 @@ impl Error {
             Self::Checks { .. } => {
                 Some("the Dockerfile's `check=error=true` makes findings errors".to_owned())
             }
-            Self::Unpack { .. } | Self::Pipe { .. } | Self::Assemble(_) | Self::Interrupted(_) => {
-                None
-            }
+            Self::Unpack { source, .. } => source.downcast_ref().and_then(rootfs::Error::help),
+            Self::Pipe { .. } | Self::Assemble(_) | Self::Interrupted(_) => None,
         }
     }
 

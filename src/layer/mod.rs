@@ -91,8 +91,11 @@ impl Error {
     pub fn help(&self) -> Option<String> {
         match self {
             Self::Unpacked { .. } => Some(
-                "a small archive that unpacks to this much may be an attack; raise the limit if it is expected".to_owned(),
+                "this is the room that is left: free some, or `--kaniko-dir` can point to a larger disk; a small archive that unpacks to much may be an attack".to_owned(),
             ),
+            Self::Write { source } if source.kind() == io::ErrorKind::StorageFull => {
+                Some("the disk is full; `--kaniko-dir` can point to a larger one".to_owned())
+            }
             Self::ReservedName { .. } => {
                 Some("rename the file, or remove it in the same RUN".to_owned())
             }
