@@ -8,7 +8,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::failure::{Failure, Step};
+use super::failure::{Failure, Step, errno};
 use super::idmap::IdMap;
 use super::in_place;
 use super::job::{self, GO, Job, Report, STOP, Status};
@@ -101,7 +101,7 @@ impl IdMaps {
             let text = map.to_string();
             // The kernel takes a map in one write only.
             fs_err::write(&path, &text).map_err(|error| {
-                let errno = error.raw_os_error().unwrap_or(libc::EIO);
+                let errno = errno(&error);
                 let lines = text.trim_end().replace('\n', ", ");
                 Ended::Failed(Failure {
                     step: Step::Isolate(format!("write the {file} `{lines}`")),

@@ -36,13 +36,20 @@ impl Failure {
     pub fn at(step: Step) -> impl FnOnce(io::Error) -> Self {
         move |error| Self {
             step,
-            errno: error.raw_os_error().unwrap_or(libc::EIO),
+            errno: errno(&error),
         }
     }
 
     pub fn error(&self) -> io::Error {
         io::Error::from_raw_os_error(self.errno)
     }
+}
+
+/// Returns the number of an error of the kernel, also when something has been told around it.
+pub fn errno(error: &io::Error) -> i32 {
+    let within = || error.get_ref()?.source()?.downcast_ref::<io::Error>();
+    let number = error.raw_os_error().or_else(|| within().map(errno));
+    number.unwrap_or(libc::EIO)
 }
 
 impl fmt::Display for Step {

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::child::{self, Ended, IdMaps};
-use super::failure::{Failure, Step};
+use super::failure::{Failure, Step, errno};
 use super::idmap::IdMap;
 use super::job::{self, Job, Mode, Status};
 use crate::interrupt::Interrupt;
@@ -129,6 +129,6 @@ fn with_helper(helper: &str, pid: i32, map: &IdMap) -> Result<(), Ended> {
             );
             failed(libc::EPERM)
         }
-        Err(error) => failed(error.raw_os_error().unwrap_or(libc::EIO)),
+        Err(error) => failed(errno(&error)),
     }
 }
