@@ -18,6 +18,10 @@ pub(super) fn find(environment: &Environment) -> Result<Option<ConfigFile>, Erro
                 return ConfigFile::parse(&text, &origin).map(Some);
             }
             Err(error) if is_absent(&error) => {}
+            // As for a program that asks whether the file is there first: in a home that belongs to somebody else it is not.
+            Err(error) if path.symlink_metadata().is_err() => {
+                tracing::warn!("Looking for no credentials in a directory that is closed: {error}");
+            }
             Err(source) => return Err(Error::Read { path, source }),
         }
     }
