@@ -29,6 +29,20 @@ fn main() -> ExitCode {
 }
 
 fn build(arguments: &BuildArguments) -> u8 {
+    let interrupt = match prepare() {
+        Ok(interrupt) => interrupt,
+        Err(error) => {
+            report::print(&format!(
+                "error building image: cannot prepare the process: {error}\n"
+            ));
+            return 1;
+        }
+    };
+    let one_id = match become_root(&interrupt) {
+        Ok(Some(status)) => return status,
+        Ok(None) => None,
+        Err(error) => Some(error),
+    };
     for notice in &arguments.notices {
         report::print(&format!("{notice}\n"));
     }
@@ -46,15 +60,19 @@ fn build(arguments: &BuildArguments) -> u8 {
         Ok(options) => options,
         Err(mistake) => return report::mistake(&mistake),
     };
-    let interrupt = match guard() {
-        Ok(interrupt) => interrupt,
-        Err(error) => {
-            report::print(&format!(
-                "error building image: cannot prepare the process: {error}\n"
-            ));
-            return 1;
-        }
-    };
+    if let Some(error) = one_id {
+        let help = error.help().map(|help| format!("; {help}"));
+        tracing::info!(
+            "Building with the ids of one user: {error}{}",
+            help.unwrap_or_default()
+        );
+    }
+    if let Err(error) = watch(&interrupt) {
+        report::print(&format!(
+            "error building image: cannot prepare the process: {error}\n"
+        ));
+        return 1;
+    }
     match job::run(&options, &interrupt) {
         Ok(()) => 0,
         Err(error @ job::Error::Context(_)) => report::refusal(&error),
@@ -62,10 +80,27 @@ fn build(arguments: &BuildArguments) -> u8 {
     }
 }
 
-/// Hides this process from others, and sees to it that a signal ends it once everything is put back.
-fn guard() -> std::io::Result<Interrupt> {
+/// Hides this process from others, and catches the signals that tell it to stop.
+fn prepare() -> std::io::Result<Interrupt> {
     run::hide_this_process()?;
-    let interrupt = Interrupt::install()?;
+    Interrupt::install()
+}
+
+/// Lets a build that an ordinary user starts run as root of a user namespace, where all owners of an image are to be had, and
+/// returns its exit status; `None` if this process is root as it is.
+///
+/// # Errors
+/// Nothing has run then. The build may go on with the user's id alone: it remembers what the disk cannot hold, but has no `RUN`
+/// except where a container's profile permits it.
+fn become_root(interrupt: &Interrupt) -> Result<Option<u8>, run::UserNamespaceError> {
+    if rustix::process::geteuid().is_root() {
+        return Ok(None);
+    }
+    run::run_in_user_namespace(run::this_executable(), interrupt).map(Some)
+}
+
+/// Sees to it that a signal ends this process once everything is put back.
+fn watch(interrupt: &Interrupt) -> std::io::Result<()> {
     let watched = interrupt.clone();
     std::thread::Builder::new()
         .name("watch".into())
@@ -75,7 +110,7 @@ fn guard() -> std::io::Result<Interrupt> {
             report::print(&format!("error building image: {interrupted}\n"));
             std::process::exit(interrupted.exit_status().into());
         })?;
-    Ok(interrupt)
+    Ok(())
 }
 
 fn print(text: &str) -> u8 {

@@ -10,5 +10,6 @@ mod matrix;
 mod outputs;
 mod refusals;
 mod registry_process;
+mod regressions;
 mod run_isolation;
 mod support;

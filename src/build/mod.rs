@@ -15,13 +15,17 @@ mod workspace;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{FileTimes, Metadata};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use tracing::warn;
 
 use crate::context::{Context, DockerfileText};
+use crate::dockerfile::check::Finding;
 use crate::dockerfile::{self, Dockerfile};
-use crate::execute::run::{self, Isolation};
+use crate::execute::{
+    self,
+    run::{self, Isolation},
+};
 use crate::image::{Compression, Digest, Family, ImageRef, Platform};
 use crate::interrupt::Interrupt;
 use crate::layer::LayerPath;
@@ -93,7 +97,8 @@ pub fn build(
     let dockerfile = dockerfile::parse(text.text.as_bytes(), &frontend(&options.plan.build_args))?;
     let (bases, configs) = bases::fetch(client, &dockerfile, &options.plan)?;
     let plan = plan::plan(&dockerfile, &options.plan, &configs)?;
-    report_findings(&plan, &dockerfile)?;
+    let ignored = execute::ignored_sources(&plan, &context.ignore, &dockerfile.checks);
+    report_findings(&plan, &ignored, &dockerfile)?;
 
     let family = family(&plan, &bases, options.image.family);
     let (compression, given_up) = assemble::compression(family, options.snapshot.compression);
@@ -136,6 +141,7 @@ pub fn build(
         compression,
         epoch,
         in_image: chain(&plan).collect(),
+        refused: Once::new(),
     };
     let mut lineages = Vec::with_capacity(plan.stages.len());
     for position in 0..plan.stages.len() {
@@ -201,8 +207,9 @@ fn frontend(build_args: &BTreeMap<String, String>) -> dockerfile::Options {
 ///
 /// # Errors
 /// [`Error::Checks`] if the Dockerfile says that findings are errors.
-fn report_findings(plan: &Plan, dockerfile: &Dockerfile) -> Result<(), Error> {
-    for finding in &plan.findings {
+fn report_findings(plan: &Plan, ignored: &[Finding], dockerfile: &Dockerfile) -> Result<(), Error> {
+    let findings = || plan.findings.iter().chain(ignored);
+    for finding in findings() {
         warn!("{finding}");
     }
     if !plan.unused_build_args.is_empty() {
@@ -211,14 +218,10 @@ fn report_findings(plan: &Plan, dockerfile: &Dockerfile) -> Result<(), Error> {
             plan.unused_build_args.join(", ")
         );
     }
-    if !dockerfile.checks.error || plan.findings.is_empty() {
+    let rules: BTreeSet<String> = findings().map(|f| f.rule.to_string()).collect();
+    if !dockerfile.checks.error || rules.is_empty() {
         return Ok(());
     }
-    let rules: BTreeSet<String> = plan
-        .findings
-        .iter()
-        .map(|finding| finding.rule.to_string())
-        .collect();
     Err(Error::Checks {
         rules: rules.into_iter().collect(),
     })

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Once;
 use std::time::{Instant, SystemTime};
 
 use time::OffsetDateTime;
-use tracing::{debug, info, info_span};
+use tracing::{debug, info, info_span, warn};
 
 use super::assemble::{Lineage, Record};
 use super::bases::Bases;
@@ -20,7 +21,7 @@ use crate::interrupt::Interrupt;
 use crate::layer::entry::Time;
 use crate::layer::{LayerPath, Writer};
 use crate::plan::{Action, Base, Plan, PlannedStage, Source, Step};
-use crate::rootfs::Rootfs;
+use crate::rootfs::{Refused, Rootfs};
 use crate::snapshot::{self, Change};
 use crate::store::{BlobStore, LayerSink};
 
@@ -42,6 +43,8 @@ pub struct Builder<'b> {
     pub epoch: Option<i64>,
     /// Stages whose layers are part of the image.
     pub in_image: BTreeSet<usize>,
+    /// Whether it has been said what commands see otherwise than the image has it.
+    pub refused: Once,
 }
 
 /// A stage at work.
@@ -199,6 +202,12 @@ impl Work<'_> {
             secret_env: &std::collections::BTreeMap::new(),
             interrupt: self.builder.interrupt,
         };
+        let refused = self.root.refused();
+        if refused != Refused::default() {
+            self.builder.refused.call_once(|| {
+                warn!("the disk cannot hold {refused} here: the image will have them, but RUN does not see them");
+            });
+        }
         let outcome = run::execute(isolation, &self.root, step, &context)?;
         if let Some(mut baseline) = self.baseline.take() {
             let ignored = |path: &[u8]| self.is_ignored(path);
@@ -273,7 +282,10 @@ impl Work<'_> {
 
     /// Makes a layer of everything that changed since the baseline, which moves on.
     fn layer_of_changes(&mut self, wanted: bool) -> Result<Option<Layer>, Error> {
-        let Some(mut baseline) = self.baseline.take().filter(|_| wanted) else {
+        if !wanted {
+            return Ok(None);
+        }
+        let Some(mut baseline) = self.baseline.take() else {
             return Ok(None);
         };
         info!("Taking snapshot of full filesystem...");

@@ -5,6 +5,7 @@
 //! says that, the intended value holds; once it says something else a RUN has changed it, and the disk is right.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 
 use super::stat::{FileType, Stat};
 use crate::layer::entry::Time;
@@ -23,6 +24,21 @@ pub struct Refused {
     pub modes: u64,
     pub xattrs: u64,
     pub devices: u64,
+}
+
+/// Lists the sorts that there are: `owners, device nodes`.
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sorts = [
+            (self.owners, "owners"),
+            (self.modes, "modes"),
+            (self.xattrs, "extended attributes and file capabilities"),
+            (self.devices, "device nodes"),
+        ];
+        let there = sorts.iter().filter(|(count, _)| *count > 0);
+        let names: Vec<&str> = there.map(|(_, name)| *name).collect();
+        f.write_str(&names.join(", "))
+    }
 }
 
 /// What one inode should have and does not.
