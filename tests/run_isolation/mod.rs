@@ -134,6 +134,12 @@ fn holds_in_namespaces(machine: &Machine) {
         "3\nptmx\n"
     );
 
+    // A device node outside of `/dev` would lead to the disks of the machine.
+    assert_eq!(
+        machine.sh("mknod /tmp/node c 1 5; mknod /dev/node c 1 5; for node in /tmp/node /dev/node; do head -c 1 $node >/tmp/read && wc -c </tmp/read; done; rm -f /tmp/node /tmp/read; echo closed"),
+        "closed\n"
+    );
+
     let hosts = fs_err::read("/etc/hosts").unwrap_or_default();
     assert!(
         machine

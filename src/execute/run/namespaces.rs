@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, StatVfsMountFlags};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MountPropagationFlags, MoveMountFlags,
@@ -96,6 +96,7 @@ pub fn enter(
     let tree = clone_tree(CWD, ".")?;
     attach(&tree, CWD, ".")?;
     let top = Root { tree };
+    top.close_devices()?;
     top.mount_proc(options)?;
     top.mount_sys()?;
     top.mount_dev(command)?;
@@ -124,6 +125,26 @@ impl Root {
             ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
         )
         .to(&format!("open `{path}` in the private root"))
+    }
+
+    /// Lets no device node that an image brings or a command makes be opened: as root of a machine it would lead to the machine's
+    /// disks. `/dev` has the nodes that commands may use.
+    fn close_devices(&self) -> Result<(), Failure> {
+        let what = "close device nodes in the private root";
+        rustix::process::fchdir(&self.tree).to(what)?;
+        let there = rustix::fs::statvfs(".").to(what)?.f_flag;
+        let mut flags = MountFlags::BIND | MountFlags::NODEV;
+        // What the mount has from its file system cannot be taken from it in a user namespace.
+        for (has, keep) in [
+            (StatVfsMountFlags::NOSUID, MountFlags::NOSUID),
+            (StatVfsMountFlags::NOEXEC, MountFlags::NOEXEC),
+            (StatVfsMountFlags::RDONLY, MountFlags::RDONLY),
+        ] {
+            if there.contains(has) {
+                flags |= keep;
+            }
+        }
+        rustix::mount::mount_remount(".", flags, "").to(what)
     }
 
     fn mount_proc(&self, options: Options<'_>) -> Result<(), Failure> {
@@ -160,7 +181,9 @@ impl Root {
         let dev = new_filesystem(
             "tmpfs",
             &[("mode", "755"), ("size", "65536k")],
-            MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_STRICTATIME,
+            MountAttrFlags::MOUNT_ATTR_NOSUID
+                | MountAttrFlags::MOUNT_ATTR_NODEV
+                | MountAttrFlags::MOUNT_ATTR_STRICTATIME,
         )?;
         attach(&dev, self.open("/dev")?.as_fd(), "")?;
         for name in DEVICES {
