@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use executor::cli::{self, BuildArguments, Command, Place, env::Environment};
+use executor::cli::{self, BuildArguments, Command, Place, PushArguments, env::Environment};
 use executor::execute::run;
 use executor::interrupt::Interrupt;
 use executor::{job, log, report};
@@ -22,6 +22,7 @@ fn main() -> ExitCode {
     ExitCode::from(match cli::parse(&args) {
         Ok(Command::Print(text)) => print(&text),
         Ok(Command::Build(arguments)) => build(&arguments),
+        Ok(Command::Push(arguments)) => push(&arguments),
         Ok(Command::Login(login)) => told(login.store(&Environment::of_process())),
         Ok(Command::Logout(registry)) => told(cli::forget(&registry, &Environment::of_process())),
         Err(mistake) => report::mistake(&mistake),
@@ -77,6 +78,30 @@ fn build(arguments: &BuildArguments) -> u8 {
         Ok(()) => 0,
         Err(error @ job::Error::Context(_)) => report::refusal(&error),
         Err(error) => report::failure(&error),
+    }
+}
+
+fn push(arguments: &PushArguments) -> u8 {
+    for notice in &arguments.notices {
+        report::print(&format!("{notice}\n"));
+    }
+    log::start(log::Options {
+        level: log::Level::Info,
+        format: log::Format::Color,
+        timestamp: false,
+    });
+    let current_dir = std::env::current_dir().unwrap_or_else(|_| "/".into());
+    let place = Place {
+        current_dir: &current_dir,
+        executable: &std::env::current_exe().unwrap_or_default(),
+    };
+    let push = match arguments.resolve(&Environment::of_process(), place) {
+        Ok(push) => push,
+        Err(mistake) => return report::mistake(&mistake),
+    };
+    match job::push(&push) {
+        Ok(()) => 0,
+        Err(error) => report::refusal(&error),
     }
 }
 

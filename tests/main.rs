@@ -8,6 +8,7 @@ mod images;
 mod in_place;
 mod matrix;
 mod outputs;
+mod push;
 mod refusals;
 mod registry_process;
 mod regressions;

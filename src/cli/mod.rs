@@ -10,6 +10,7 @@ pub mod features;
 mod login;
 mod notices;
 pub mod options;
+mod push;
 mod secret;
 mod table;
 mod usage;
@@ -25,6 +26,7 @@ use values::Values;
 
 pub use login::{Login, Password, forget};
 pub use options::{Options, Place};
+pub use push::{Push, PushArguments};
 
 /// What the arguments ask for.
 #[derive(Debug)]
@@ -32,6 +34,7 @@ pub enum Command {
     /// Print this on standard output and end.
     Print(String),
     Build(BuildArguments),
+    Push(PushArguments),
     Login(Login),
     /// Forget the credentials for this registry.
     Logout(String),
@@ -157,6 +160,7 @@ const PAGE: Page = Page {
         ("help", "Help about any command"),
         ("login", login::LOGIN.about),
         ("logout", login::LOGOUT.about),
+        ("push", push::PAGE.about),
         ("version", version::PAGE.about),
     ],
     flags: EXECUTOR,
@@ -166,6 +170,7 @@ fn page(command: &str) -> Option<&'static Page> {
     match command {
         "login" => Some(&login::LOGIN),
         "logout" => Some(&login::LOGOUT),
+        "push" => Some(&push::PAGE),
         "version" => Some(&version::PAGE),
         _ => None,
     }
@@ -187,7 +192,7 @@ pub fn parse(args: &[String]) -> Result<Command, Mistake> {
             let page = about.and_then(|name| page(name)).unwrap_or(&PAGE);
             Ok(Command::Print(page.help()))
         }
-        ("push" | "completion", _) => {
+        ("completion", _) => {
             let error = Error::NotSupportedYet(format!("executor {name}"));
             Err(mistake(error, &PAGE))
         }
@@ -229,6 +234,7 @@ fn subcommand(name: &str, page: &'static Page, args: &[String]) -> Result<Comman
         return Ok(Command::Print(page.help()));
     }
     match name {
+        "push" => Ok(Command::Push(push::push(parsed)?)),
         "login" => Ok(Command::Login(login::login(&parsed)?)),
         "logout" => Ok(Command::Logout(login::registry(&parsed)?)),
         _ => Ok(Command::Print(version::line())),
@@ -290,7 +296,10 @@ mod tests {
             ("frobnicate --x",              expect![[r#"unknown command "frobnicate" for "executor" + Run 'executor --help' for usage."#]]),
             ("--x frobnicate",              expect!["unknown flag: --x + usage"]),
             ("-- frobnicate",               expect![[r#"unknown command "frobnicate" for "executor" + Run 'executor --help' for usage."#]]),
-            ("push image.tar",              expect!["not supported yet: executor push"]),
+            ("push image.tar",              expect!["at least one --destination is required + usage"]),
+            ("push -d a/b",                 expect!["accepts 1 arg(s), received 0 + usage"]),
+            ("push x -d a/b --no-push",     expect!["unknown flag: --no-push + usage"]),
+            ("completion bash",             expect!["not supported yet: executor completion"]),
             ("login",                       expect!["accepts 1 arg(s), received 0 + usage"]),
             ("logout host",                 expect![[r#"Logout("host")"#]]),
             ("--verbosity=x",               expect![[r#"Build(BuildArguments { values: {"verbosity": ["x"]}, notices: [] })"#]]),

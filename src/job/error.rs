@@ -1,6 +1,7 @@
 //! Why the job was not done, in kaniko's words first.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use crate::context::DockerfileText;
 use crate::dockerfile::Span;
@@ -21,7 +22,14 @@ pub enum Error {
         cause: Box<build::Error>,
     },
     Output(output::Error),
-    Push(output::Error),
+    Push {
+        cause: output::Error,
+        /// The layout in which the image is kept.
+        kept: Option<PathBuf>,
+    },
+    /// There is no image to push at the path given.
+    Saved(output::saved::Error),
+    Scratch(std::io::Error),
 }
 
 impl Error {
@@ -35,7 +43,9 @@ impl Error {
             Self::Permission(error) => ("error checking push permissions: ", &**error),
             Self::Build { cause, .. } => ("error building image: ", &**cause),
             Self::Output(error) => ("error writing image: ", error),
-            Self::Push(error) => ("error pushing image: ", error),
+            Self::Push { cause, .. } => ("error pushing image: ", cause),
+            Self::Saved(error) => ("", error),
+            Self::Scratch(error) => ("cannot make a temporary directory: ", error),
         }
     }
 }
@@ -62,7 +72,15 @@ impl Explain for Error {
             Self::Registry(error) | Self::Permission(error) => error.help(),
             Self::Build { cause, .. } => cause.help(),
             Self::Output(error) => error.help(),
-            Self::Push(error) => error.help(),
+            Self::Push { cause, kept } => {
+                let keep = kept.as_ref().map(|path| {
+                    let path = path.display();
+                    format!("the image is kept: `executor push {path} --destination …` pushes it without a rebuild")
+                });
+                let parts: Vec<String> = cause.help().into_iter().chain(keep).collect();
+                (!parts.is_empty()).then(|| parts.join("; "))
+            }
+            Self::Saved(_) | Self::Scratch(_) => None,
         }
     }
 

@@ -3,24 +3,27 @@
 //! In order, as users of kaniko know it: the context and its Dockerfile, the permission to push, the build, the outputs, the push.
 
 mod error;
+mod push;
 mod settings;
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::build::{self, Built};
-use crate::cli::options::Options;
+use crate::cli::options::{Destination, KanikoDir, Options};
 use crate::image::ImageRef;
 use crate::interrupt::Interrupt;
 use crate::net::{self, Net};
 use crate::output::digest_files::{self, DigestFiles};
-use crate::output::{layout, push, tarball};
+use crate::output::{self, layout, tarball};
 use crate::{context, registry};
 
 pub use error::Error;
+pub use push::push;
 
 /// Builds the image and puts it where the options say.
 pub fn run(options: &Options, interrupt: &Interrupt) -> Result<(), Error> {
@@ -61,7 +64,13 @@ pub fn run(options: &Options, interrupt: &Interrupt) -> Result<(), Error> {
         info!("Skipping push to container registry due to --no-push flag");
         return Ok(());
     }
-    push(&net, &clients.push, &built, options)
+    match push_to_all(&net, &clients.push, &built, options) {
+        Err(Error::Push { cause, .. }) => {
+            let kept = keep(&built.image, &options.kaniko_dir);
+            Err(Error::Push { cause, kept })
+        }
+        pushed => pushed,
+    }
 }
 
 /// A client for each direction; they share credentials.
@@ -72,7 +81,7 @@ struct Clients {
 
 impl Clients {
     fn new(net: &Net, options: &Options) -> Result<Self, Error> {
-        let credentials = settings::credentials(options).map_err(Error::Credentials)?;
+        let credentials = settings::credentials(&options.registry).map_err(Error::Credentials)?;
         let pull = options.registry.pull(Arc::clone(&credentials));
         let push = options.registry.push(credentials);
         Ok(Self {
@@ -132,26 +141,19 @@ fn write_outputs(
 }
 
 /// Pushes to all destinations and tells `BUILDER_OUTPUT`.
-fn push(
+fn push_to_all(
     net: &Net,
     client: &registry::Client,
     built: &Built,
     options: &Options,
 ) -> Result<(), Error> {
     let output = &options.output;
-    let destinations: Vec<_> = output
-        .destinations
-        .iter()
-        .map(|destination| push::Destination {
-            text: destination.as_given.clone(),
-            image: destination.reference.clone(),
-        })
-        .collect();
-    let how = push::Options {
+    let destinations = named(&output.destinations);
+    let how = output::push::Options {
         ignore_immutable_tag_errors: output.ignore_immutable_tag_errors,
     };
-    net.block_on(push::push(client, &built.image, &destinations, how))
-        .map_err(Error::Push)?;
+    net.block_on(output::push::push(client, &built.image, &destinations, how))
+        .map_err(|cause| Error::Push { cause, kept: None })?;
     if let Some(directory) = &output.builder_output {
         let names: Vec<String> = destinations
             .into_iter()
@@ -161,4 +163,36 @@ fn push(
             .map_err(Error::Output)?;
     }
     Ok(())
+}
+
+fn named(destinations: &[Destination]) -> Vec<output::push::Destination> {
+    let named = destinations
+        .iter()
+        .map(|destination| output::push::Destination {
+            text: destination.as_given.clone(),
+            image: destination.reference.clone(),
+        });
+    named.collect()
+}
+
+/// Keeps an image that could not be pushed, so that it need not be built again; returns where.
+fn keep(image: &output::BuiltImage, kaniko_dir: &KanikoDir) -> Option<PathBuf> {
+    let dir = match kaniko_dir {
+        KanikoDir::At(dir) => dir.join("unpushed"),
+        KanikoDir::Temporary => {
+            let parent = Path::new("/var/tmp");
+            let fresh = tempfile::Builder::new()
+                .prefix("executor-unpushed-")
+                .tempdir_in(parent);
+            fresh.ok()?.keep()
+        }
+    };
+    let path = dir.join(image.digest.hex());
+    match layout::write(&path, image) {
+        Ok(()) => Some(path),
+        Err(error) => {
+            warn!("cannot keep the image in `{}`: {error}", path.display());
+            None
+        }
+    }
 }

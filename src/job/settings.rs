@@ -12,12 +12,12 @@ use crate::plan;
 use crate::registry::credentials::{self, Credentials, Environment};
 
 /// Reads the credentials of this process, before any command of a Dockerfile could.
-pub fn credentials(asked: &options::Options) -> Result<Arc<Credentials>, credentials::Error> {
+pub fn credentials(asked: &options::Registry) -> Result<Arc<Credentials>, credentials::Error> {
     let text = |name: std::ffi::OsString| name.into_string().ok();
     let variables =
         std::env::vars_os().filter_map(|(name, value)| Some((text(name)?, text(value)?)));
     let environment = Environment(variables.collect());
-    let helpers = asked.registry.credential_helpers.clone();
+    let helpers = asked.credential_helpers.clone();
     Ok(Arc::new(Credentials::load(credentials::Options {
         environment,
         helpers,

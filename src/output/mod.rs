@@ -20,6 +20,8 @@ pub mod tarball;
 
 pub mod layout;
 
+pub mod saved;
+
 pub mod digest_files;
 
 mod file;

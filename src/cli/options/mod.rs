@@ -16,6 +16,7 @@ use crate::context;
 
 pub use build::Build;
 pub use output::{Destination, Output};
+pub(super) use output::{destinations, file_or_url};
 pub use registry::Registry;
 
 /// Everything a build is asked for. Paths are absolute.

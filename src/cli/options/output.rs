@@ -76,7 +76,7 @@ impl Output {
     }
 }
 
-fn destinations(values: &Values) -> Result<Vec<Destination>, Error> {
+pub(in crate::cli) fn destinations(values: &Values) -> Result<Vec<Destination>, Error> {
     let given = values.list("destination").iter();
     let parse = |text: &String| {
         let error = |source| Error::Destination {
@@ -95,7 +95,7 @@ fn destinations(values: &Values) -> Result<Vec<Destination>, Error> {
     given.map(parse).collect()
 }
 
-fn file_or_url(given: Given<'_>, name: &str) -> Option<String> {
+pub(in crate::cli) fn file_or_url(given: Given<'_>, name: &str) -> Option<String> {
     given.values.non_empty(name).map(|text| {
         let is_url = text.starts_with("https://") || text.starts_with("http://");
         match is_url {

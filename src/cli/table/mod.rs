@@ -69,7 +69,9 @@ impl Flag {
 }
 
 /// The flags of a build.
-pub const EXECUTOR: &[&[Flag]] = &[build::FLAGS, output::FLAGS, registry::FLAGS];
+pub const EXECUTOR: &[&[Flag]] = &[build::FLAGS, output::FLAGS, output::PUSHED, registry::FLAGS];
+/// The flags of `executor push`.
+pub const PUSH: &[&[Flag]] = &[output::PUSHED, registry::FLAGS];
 /// The flags of `executor login`.
 pub const LOGIN: &[&[Flag]] = &[registry::LOGIN];
 
@@ -80,7 +82,7 @@ mod tests {
 
     #[test]
     fn rows_make_sense() {
-        for table in [EXECUTOR, LOGIN] {
+        for table in [EXECUTOR, PUSH, LOGIN] {
             let flags: Vec<&Flag> = table.iter().copied().flatten().collect();
             let mut spellings = BTreeSet::new();
             for flag in &flags {

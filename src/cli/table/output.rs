@@ -10,12 +10,17 @@ pub const FLAGS: &[Flag] = &[
     flag("compressed-caching", ' ', Bool,    "true", Holds("layers are streamed and never kept in memory"), "Holds by design: layers are never kept in memory"),
     flag("compression",       ' ', Choice(&["gzip", "zstd"]), "", Works, "Compression of new layers: gzip or zstd"),
     flag("compression-level", ' ', Int,      "-1", Works, "Compression level; the fastest if not above 0"),
-    flag("destination",       'd', List,     "", Works, "Where to push the image, as repository[:tag]; repeatable"),
-    flag("digest-file",       ' ', Text,     "", Works, "File for the image's digest"),
     flag("image-format",      ' ', Choice(&["docker", "oci"]), "", Works, "Media types of the image: docker or oci; default is the base image's"),
-    flag("image-name-tag-with-digest-file", ' ', Text, "", Works, "File for the image's names with tag and digest"),
-    flag("image-name-with-digest-file", ' ', Text, "", Works, "File for the image's names with digest"),
     flag("no-push",           ' ', Bool,     "false", Works, "Do not push the image"),
     flag("oci-layout-path",   ' ', Text,     "", Works, "Directory for the image as an OCI layout"),
     flag("tar-path",          ' ', Text,     "", Works, "File for the image as a docker-save tarball"),
+];
+
+/// Of a build and of `executor push` alike.
+#[rustfmt::skip] // a table keeps its columns
+pub const PUSHED: &[Flag] = &[
+    flag("destination",       'd', List,     "", Works, "Where to push the image, as repository[:tag]; repeatable"),
+    flag("digest-file",       ' ', Text,     "", Works, "File for the image's digest"),
+    flag("image-name-tag-with-digest-file", ' ', Text, "", Works, "File for the image's names with tag and digest"),
+    flag("image-name-with-digest-file", ' ', Text, "", Works, "File for the image's names with digest"),
 ];
