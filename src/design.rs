@@ -15,7 +15,10 @@
 //! archive go out of step; long names are read without a limit; a source shorter than its header is written without an error. The loops
 //! around the headers are ours ([`crate::layer`]).
 //!
-//! **`git2`** serves remote contexts and `ADD` of repositories; neither is there yet, so it is not a dependency yet.
+//! **`git2`** takes packs apart and writes files, but does not speak to servers. Its own https needs OpenSSL (minutes to build, several megabytes,
+//! and it ignores certificates in `SSL_CERT_DIR` that have no hashed names), replacing a transport is `unsafe`, and it knows version 0 of the
+//! protocol only, in which a commit can be asked for only where the server offers it. Version 2 is a few lines of text over the HTTP client
+//! that is there anyway, with its certificates, proxies and retries.
 //!
 //! # The binary
 //!

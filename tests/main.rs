@@ -3,6 +3,7 @@
 mod architecture;
 mod build;
 mod contexts;
+mod git_contexts;
 mod hostile;
 mod images;
 mod in_place;

@@ -132,7 +132,7 @@ mod tests {
             ("--cache-copy-layers",          Some("cache-copy-layers")),
             ("--dryrun",                     Some("dryrun")),
             ("--secret=id=a",                Some("secret")),
-            ("--git depth=1",                Some("git")),
+            ("--git depth=1",                None),
         ];
         for (words, want) in cases {
             let args: Vec<String> = words.split(' ').map(str::to_owned).collect();

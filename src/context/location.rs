@@ -16,10 +16,12 @@ pub enum Location {
     Stdin,
     /// A tar on a server.
     Web(Url),
+    /// A git repository, as typed.
+    Git(String),
 }
 
 /// Schemes that kaniko knows and we do not open yet.
-const LATER: [&str; 3] = ["gs", "s3", "git"];
+const LATER: [&str; 3] = ["gs", "s3", "ssh"];
 /// What the hosts of Azure's object storage are called.
 const AZURE: [&str; 4] = [
     ".blob.core.windows.net",
@@ -48,6 +50,7 @@ impl Location {
             ("tar", "stdin") => Ok(Self::Stdin),
             ("tar", _) => Ok(Self::File(path.into())),
             ("http" | "https", _) => web(location),
+            ("git", _) => Ok(Self::Git(location.to_owned())),
             (scheme, _) if LATER.contains(&scheme) => Err(later(format!("--context {scheme}://"))),
             _ => Err(Error::UnknownScheme),
         }
@@ -74,13 +77,14 @@ fn web(location: &str) -> Result<Location, Error> {
         return Err(later("--context of Azure's object storage".into()));
     }
     if url.path().ends_with(".git") {
-        return Err(later("--context of a git repository".into()));
+        return Ok(Location::Git(location.to_owned()));
     }
     Ok(Location::Web(url))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::GitOptions;
     use super::*;
 
     #[test]
@@ -99,10 +103,10 @@ mod tests {
             ("http://host/x.tgz", "",     "",       "web http://host/x.tgz"),
             ("https://h/x?a=b",   "",     "a",      "web https://h/x?a=b"),
             ("https://",          "",     "",       "error resolving source context: the value of --context is not a URL"),
-            ("https://h/a.git#b", "",     "",       "error resolving source context: not supported yet: --context of a git repository"),
+            ("https://h/a.git#b", "",     "",       "git https://h/a.git#b"),
             ("https://a.blob.core.windows.net/c/b", "", "", "error resolving source context: not supported yet: --context of Azure's object storage"),
             ("s3://b/k",          "",     "",       "error resolving source context: not supported yet: --context s3://"),
-            ("git://host/x#main", "",     "",       "error resolving source context: not supported yet: --context git://"),
+            ("git://host/x#main", "",     "",       "git git://host/x#main"),
             ("tar://stdin",       "",     "",       "stdin"),
             ("tar:///a/b.tar",    "",     "x",      "tar /a/b.tar"),
             ("tar://b.tar",       "",     "",       "tar b.tar"),
@@ -114,12 +118,14 @@ mod tests {
                 bucket: bucket.into(),
                 sub_path: sub_path.into(),
                 dockerfile: None,
+                git: GitOptions::default(),
             };
             let got = match Location::of(&options) {
                 Ok(Location::Directory(path)) => path.display().to_string(),
                 Ok(Location::File(path)) => format!("tar {}", path.display()),
                 Ok(Location::Stdin) => "stdin".to_owned(),
                 Ok(Location::Web(url)) => format!("web {url}"),
+                Ok(Location::Git(text)) => format!("git {text}"),
                 Err(error) => error.to_string(),
             };
             assert_eq!(got, want, "{location} {bucket} {sub_path}");

@@ -114,7 +114,7 @@ fn read(path: &Path) -> Result<Vec<u8>, Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Means, Options, Place, open};
+    use super::super::{GitOptions, Means, Options, Place, open};
     use crate::interrupt::Interrupt;
     use crate::layer::LayerPath;
     use crate::net::{self, Net};
@@ -136,6 +136,7 @@ mod tests {
             bucket: String::new(),
             sub_path: String::new(),
             dockerfile: given.map(inside),
+            git: GitOptions::default(),
         };
         let means = Means {
             current_dir: &sandbox.path().join("cwd"),

@@ -4,6 +4,7 @@
 
 mod archive;
 mod fetched;
+mod git;
 mod location;
 mod lookup;
 
@@ -17,7 +18,7 @@ use tracing::info;
 
 use crate::interrupt::Interrupt;
 use crate::layer::LayerPath;
-use crate::net::{self, Net};
+use crate::net::{self, Net, Secret};
 use crate::rootfs::{self, Rootfs};
 use dockerignore::Matcher;
 use fetched::Fetched;
@@ -25,6 +26,7 @@ use location::Location;
 
 pub use archive::ArchiveError;
 pub use fetched::Place;
+pub use git::Error as GitError;
 
 /// A directory of files to copy from; if it was fetched, it goes with the value.
 #[derive(Debug)]
@@ -64,6 +66,24 @@ pub struct Options {
     pub sub_path: String,
     /// `--dockerfile`; absent means `Dockerfile`, then `dockerfile`.
     pub dockerfile: Option<String>,
+    pub git: GitOptions,
+}
+
+/// How a git repository is fetched.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GitOptions {
+    /// `--git branch=`; wins over the URL's.
+    pub branch: Option<String>,
+    /// `--git depth=`; 0 for all history.
+    pub depth: Option<u32>,
+    /// `--git recurse-submodules=`
+    pub submodules: bool,
+    /// `--git insecure-skip-tls=`
+    pub skip_verify: bool,
+    /// `GIT_PULL_METHOD=http`
+    pub plain: bool,
+    /// User and password, from `GIT_TOKEN`, else `GIT_USERNAME` and `GIT_PASSWORD`.
+    pub login: Option<(Secret, Secret)>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -96,6 +116,8 @@ pub enum Error {
     Status { url: String, status: StatusCode },
     #[error("error resolving source context: cannot fetch the archive")]
     Fetch { source: net::Error },
+    #[error("error resolving source context: cannot clone the repository")]
+    Git(#[from] git::Error),
     #[error("error resolving source context: cannot use the directory")]
     Files(#[from] rootfs::Error),
     #[error("error resolving dockerfile path: cannot fetch the Dockerfile")]
@@ -136,6 +158,7 @@ impl Error {
             Self::NotSupportedYet { .. } => {
                 Some("fetch it before the build and pass a local path".into())
             }
+            Self::Git(error) => error.help(),
             Self::Fetch { source } | Self::FetchDockerfile { source } => source.help(),
             Self::Archive {
                 source: ArchiveError::Files(error),
@@ -164,14 +187,19 @@ pub fn open(options: &Options, means: Means<'_>) -> Result<(Context, DockerfileT
             let fetched = Fetched::create(means.place, means.interrupt);
             let fetched = fetched.map_err(|source| Error::Place { source })?;
             let root = Rootfs::create(fetched.path().join("files"))?;
+            let mut below = options.sub_path.clone();
             match elsewhere {
+                Location::Git(text) => {
+                    let inside = clone(&text, &options.git, means.net, root.path())?;
+                    below = format!("{inside}/{below}");
+                }
                 Location::File(path) => {
                     archive::from_file(&means.current_dir.join(path), &root)?;
                 }
                 Location::Web(url) => archive::from_url(&url, means.net, &root)?,
                 Location::Directory(_) | Location::Stdin => archive::from_stdin(&root)?,
             }
-            (sub_directory(root, &options.sub_path)?, Some(fetched))
+            (sub_directory(root, &below)?, Some(fetched))
         }
     };
     let dockerfile = lookup::dockerfile(options.dockerfile.as_deref(), root.path(), means)?;
@@ -188,6 +216,29 @@ pub fn open(options: &Options, means: Means<'_>) -> Result<(Context, DockerfileT
         _fetched: fetched,
     };
     Ok((context, dockerfile))
+}
+
+/// Clones a repository into `dir` and returns the directory of it that was named.
+fn clone(text: &str, options: &GitOptions, net: &Net, dir: &Path) -> Result<String, Error> {
+    let scheme = if options.plain { "http" } else { "https" };
+    let spec = git::Spec::parse(text, scheme).ok_or(Error::NoUrl)?;
+    let (url, typed) = spec.login();
+    let remote = git::Remote {
+        net,
+        url,
+        login: typed.or_else(|| options.login.clone()),
+        skip_verify: options.skip_verify,
+    };
+    let wanted = match &options.branch {
+        Some(branch) => git::Wanted::Branch(branch.clone()),
+        None => spec.wanted,
+    };
+    let extent = git::Extent {
+        depth: options.depth.unwrap_or(1),
+        submodules: options.submodules,
+    };
+    git::clone(&remote, &wanted, extent, dir)?;
+    Ok(spec.sub_directory)
 }
 
 fn open_directory(path: PathBuf) -> Result<Rootfs, Error> {

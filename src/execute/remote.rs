@@ -12,6 +12,7 @@ use url::Url;
 use super::Error;
 use crate::image::{Digest, Digester};
 use crate::layer::entry::Time;
+use crate::net::percent::decoded;
 use crate::net::redact::redacted;
 use crate::net::{Get, Net};
 use crate::plan::{CopySource, CopyStep};
@@ -133,20 +134,6 @@ fn name(url: &Url) -> String {
     let last = path.split('/').rfind(|part| !part.is_empty());
     let usable = last.filter(|name| !matches!(*name, "." | "..") && !name.contains('\0'));
     usable.unwrap_or(UNNAMED).to_owned()
-}
-
-fn decoded(path: &str) -> String {
-    let mut bytes = Vec::with_capacity(path.len());
-    let mut rest = path.as_bytes();
-    while let Some((&first, after)) = rest.split_first() {
-        let hex = after.get(..2).and_then(|two| str::from_utf8(two).ok());
-        let byte = hex
-            .filter(|_| first == b'%')
-            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        bytes.push(byte.unwrap_or(first));
-        rest = if byte.is_some() { &after[2..] } else { after };
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 #[cfg(test)]

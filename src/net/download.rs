@@ -27,6 +27,8 @@ const PIECES: usize = 64;
 pub struct Get {
     pub url: Url,
     pub headers: Vec<(HeaderName, Secret)>,
+    /// A question that is sent with POST in its place; an answer that breaks off is then not resumed.
+    pub body: Option<Bytes>,
     pub profile: Profile,
     pub retry: Retry,
 }
@@ -37,6 +39,7 @@ impl Get {
         Self {
             url,
             headers: Vec::new(),
+            body: None,
             profile: Profile::default(),
             retry: Retry {
                 attempts: 5,
@@ -134,7 +137,10 @@ impl Asking {
 
     async fn ask(&self, from: u64, validator: Option<&HeaderValue>) -> Result<Response, Error> {
         let get = &self.get;
-        let mut request = self.client.get(get.url.clone());
+        let mut request = match &get.body {
+            Some(body) => self.client.post(get.url.clone()).body(body.clone()),
+            None => self.client.get(get.url.clone()),
+        };
         for (name, value) in &get.headers {
             request = request.header(name, value.reveal());
         }
@@ -217,6 +223,9 @@ impl Pump {
             };
             if self.total == Some(self.received) {
                 return Ok(()); // it broke off behind the last byte
+            }
+            if self.asking.get.body.is_some() {
+                return Err(Stop::Failed(error));
             }
             if self.received > before {
                 self.asking.backoff.reset();

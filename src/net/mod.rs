@@ -5,6 +5,7 @@
 
 pub mod download;
 pub mod http;
+pub mod percent;
 pub mod redact;
 pub mod retry;
 pub mod secret;

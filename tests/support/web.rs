@@ -1,16 +1,18 @@
 //! A web server that answers as a test says.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
 /// What was asked; header names are in lower case.
 #[derive(Debug, Clone)]
 pub struct Request {
+    pub method: String,
     /// With the query.
     pub target: String,
     pub headers: BTreeMap<String, String>,
+    pub body: Vec<u8>,
 }
 
 /// An answer; the connection is closed after it.
@@ -108,7 +110,7 @@ fn read(stream: &TcpStream) -> std::io::Result<Request> {
     let mut first = String::new();
     input.read_line(&mut first)?;
     let mut words = first.split_whitespace().map(str::to_owned);
-    let target = words.nth(1);
+    let (method, target) = (words.next().unwrap_or_default(), words.next());
     let mut headers = BTreeMap::new();
     loop {
         let mut line = String::new();
@@ -118,8 +120,14 @@ fn read(stream: &TcpStream) -> std::io::Result<Request> {
             None => break,
         };
     }
+    let mut body = Vec::new();
+    if let Some(length) = headers.get("content-length") {
+        input.take(length.parse().unwrap()).read_to_end(&mut body)?;
+    }
     Ok(Request {
+        method,
         target: target.unwrap_or_default(),
         headers,
+        body,
     })
 }

@@ -10,9 +10,11 @@ use tracing::warn;
 
 use super::env::Environment;
 use super::features::{self, Features};
+use super::value::{parse_bool, parse_int};
 use super::values::Values;
 use super::{Error, checks, notices};
 use crate::context;
+use crate::net::Secret;
 
 pub use build::Build;
 pub use output::{Destination, Output};
@@ -95,6 +97,7 @@ impl Options {
                 bucket: values.text("bucket").into(),
                 sub_path: values.text("context-sub-path").into(),
                 dockerfile: dockerfile(values),
+                git: git(given),
             },
             build: Build::resolve(given)?,
             registry: Registry::resolve(given)?,
@@ -118,6 +121,34 @@ fn dockerfile(values: &Values) -> Option<String> {
     let given = values.is_given("dockerfile");
     let name = values.non_empty("dockerfile").filter(|_| given);
     name.map(str::to_owned)
+}
+
+/// Returns how git repositories are fetched; unknown keys of `--git` are as unimportant as they are to kaniko.
+fn git(given: Given<'_>) -> context::GitOptions {
+    let option = |key: &str| {
+        let mut found = None;
+        for text in given.values.list("git") {
+            found = text
+                .split_once('=')
+                .filter(|(name, _)| *name == key)
+                .map(|(_, value)| value)
+                .or(found);
+        }
+        found
+    };
+    let is_set = |key| option(key).is_some_and(|text| parse_bool(text) == Ok(true));
+    let secret = |name| given.variable(name).map(Secret::new);
+    let token = secret("GIT_TOKEN").map(|token| (token, Secret::new("")));
+    context::GitOptions {
+        branch: option("branch").map(str::to_owned),
+        depth: option("depth")
+            .and_then(|text| parse_int(text).ok())
+            .and_then(|depth| u32::try_from(depth).ok()),
+        submodules: is_set("recurse-submodules"),
+        skip_verify: is_set("insecure-skip-tls"),
+        plain: given.variable("GIT_PULL_METHOD") == Some("http"),
+        login: token.or_else(|| Some((secret("GIT_USERNAME")?, secret("GIT_PASSWORD")?))),
+    }
 }
 
 impl KanikoDir {

@@ -1,0 +1,117 @@
+//! What a git URL and `--git` say. Pure.
+
+use url::Url;
+
+use crate::net::Secret;
+use crate::net::percent::decoded;
+
+/// A repository, what of it is wanted, and where in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spec {
+    /// With the credentials it came with.
+    pub url: Url,
+    pub wanted: Wanted,
+    /// A directory in the repository.
+    pub sub_directory: String,
+}
+
+/// What to check out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wanted {
+    Default,
+    /// As `--git branch=` says: a branch, else a tag.
+    Branch(String),
+    /// By git's own rules for short names.
+    Name(String),
+    Commit(String),
+}
+
+impl Spec {
+    /// Reads `URL[#REF[#COMMIT]][:SUBDIR]`; `git://` means `scheme`.
+    pub fn parse(text: &str, scheme: &str) -> Option<Self> {
+        let mut parts = text.splitn(3, '#');
+        let address = parts.next()?;
+        let address = match address.strip_prefix("git://") {
+            Some(rest) => format!("{scheme}://{rest}"),
+            None => address.to_owned(),
+        };
+        let (mut reference, mut sub_directory) = split(parts.next().unwrap_or_default());
+        if let Some(commit) = parts.next() {
+            let (commit, below) = split(commit);
+            reference = commit;
+            sub_directory = below;
+        }
+        let wanted = match reference {
+            "" => Wanted::Default,
+            id if is_commit(id) => Wanted::Commit(id.to_owned()),
+            name => Wanted::Name(name.to_owned()),
+        };
+        Some(Self {
+            url: address.parse().ok()?,
+            wanted,
+            sub_directory: sub_directory.to_owned(),
+        })
+    }
+}
+
+impl Spec {
+    /// Returns the URL without the credentials in it, and them.
+    pub fn login(&self) -> (Url, Option<(Secret, Secret)>) {
+        let mut url = self.url.clone();
+        let user = Secret::new(decoded(url.username()));
+        let password = Secret::new(decoded(url.password().unwrap_or_default()));
+        let is_given = !url.username().is_empty() || url.password().is_some();
+        // Both fail for a URL without a host only, and that one has no credentials.
+        let _ = url.set_username("");
+        let _ = url.set_password(None);
+        (url, is_given.then_some((user, password)))
+    }
+}
+
+fn split(part: &str) -> (&str, &str) {
+    part.split_once(':').unwrap_or((part, ""))
+}
+
+fn is_commit(text: &str) -> bool {
+    text.len() == 40 && text.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_url_says() {
+        let id = "0123456789012345678901234567890123456789";
+        let commit = format!("commit {id}");
+        #[rustfmt::skip] // a table keeps its columns
+        let cases = [
+            ("git://h/a",                       "https://h/a",      "default",       ""),
+            ("https://h/a.git#",                "https://h/a.git",  "default",       ""),
+            ("git://t%40@h/a.git#main",         "https://h/a.git",  "name main",     ""),
+            ("git://h/a#refs/heads/b:c/d",      "https://h/a",      "name refs/heads/b", "c/d"),
+            ("git://h/a#:c",                    "https://h/a",      "default",       "c"),
+            (&format!("git://h/a#{id}"),        "https://h/a",      &commit,         ""),
+            (&format!("git://h/a#main#{id}:c"), "https://h/a",      &commit,         "c"),
+        ];
+        for (text, url, wanted, below) in cases {
+            let spec = Spec::parse(text, "https").unwrap();
+            let (found, login) = spec.login();
+            assert_eq!(found.as_str(), url, "{text}");
+            assert_eq!(login.is_some(), text.contains('@'), "{text}");
+            assert!(
+                login.is_none_or(|(user, _)| user.reveal() == "t@"),
+                "{text}"
+            );
+            assert_eq!(spec.sub_directory, below, "{text}");
+            let found = match spec.wanted {
+                Wanted::Default => "default".to_owned(),
+                Wanted::Branch(name) => format!("branch {name}"),
+                Wanted::Name(name) => format!("name {name}"),
+                Wanted::Commit(id) => format!("commit {id}"),
+            };
+            assert_eq!(found, wanted, "{text}");
+        }
+        assert_eq!(Spec::parse("git://", "https"), None);
+    }
+}

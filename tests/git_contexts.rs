@@ -1,0 +1,236 @@
+//! Contexts that are git repositories, from git's own server.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::support::web::Request;
+use crate::support::{Finished, Image, Reply, Sandbox, Web, tool_in};
+
+/// Serves the repositories below `root` as git's CGI program does, to who knows `login` if there is one.
+fn serve(root: PathBuf, login: Option<&'static str>) -> Web {
+    Web::new(move |request| {
+        let given = request.headers.get("authorization").map(String::as_str);
+        match login {
+            Some(login) if given != Some(login) => {
+                Reply::new(401).header("WWW-Authenticate", "Basic realm=\"git\"")
+            }
+            _ => backend(&root, request),
+        }
+    })
+}
+
+fn backend(root: &Path, request: &Request) -> Reply {
+    let (path, query) = request
+        .target
+        .split_once('?')
+        .unwrap_or((&request.target, ""));
+    let header = |name: &str| request.headers.get(name).cloned().unwrap_or_default();
+    let mut child = Command::new("git")
+        .arg("http-backend")
+        .env("GIT_PROJECT_ROOT", root)
+        .env("GIT_HTTP_EXPORT_ALL", "1")
+        .env("GIT_PROTOCOL", header("git-protocol"))
+        .env("GIT_CONFIG_COUNT", "1")
+        .env("GIT_CONFIG_KEY_0", "safe.directory")
+        .env("GIT_CONFIG_VALUE_0", "*")
+        .env("REQUEST_METHOD", &request.method)
+        .env("PATH_INFO", path)
+        .env("QUERY_STRING", query)
+        .env("CONTENT_TYPE", header("content-type"))
+        .env("CONTENT_LENGTH", request.body.len().to_string())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(&request.body)
+        .unwrap();
+    let output = child.wait_with_output().unwrap().stdout;
+    let end = output.windows(4).position(|w| w == b"\r\n\r\n").unwrap();
+    let head = String::from_utf8_lossy(&output[..end]).into_owned();
+    let mut reply = Reply::ok(&output[end + 4..]);
+    for line in head.lines() {
+        match line.split_once(": ").unwrap() {
+            ("Status", status) => reply.status = status[..3].parse().unwrap(),
+            (name, value) => reply = reply.header(name, value),
+        }
+    }
+    reply
+}
+
+/// Two repositories: `app` has branches, a tag and a history; `outer` has it as a submodule.
+struct Repositories {
+    root: PathBuf,
+    first: String,
+}
+
+fn git(dir: &Path, args: &[&str]) -> String {
+    let identity = [
+        "-c",
+        "user.name=a",
+        "-c",
+        "user.email=a@b",
+        "-c",
+        "protocol.file.allow=always",
+    ];
+    tool_in(dir, "git", identity.iter().chain(args))
+        .trim()
+        .to_owned()
+}
+
+fn repositories(t: &Sandbox) -> Repositories {
+    let root = t.path("repositories");
+    let app = root.join("app.git");
+    fs_err::create_dir_all(app.join("sub")).unwrap();
+    git(&app, &["init", "-q", "-b", "main"]);
+    let commit = |version: &str| {
+        fs_err::write(app.join("version"), version).unwrap();
+        git(&app, &["add", "-A"]);
+        git(&app, &["commit", "-q", "-m", version]);
+        git(&app, &["rev-parse", "HEAD"])
+    };
+    let dockerfile = "FROM scratch\nCOPY version .git/HEAD /\n";
+    fs_err::write(app.join("Dockerfile"), dockerfile).unwrap();
+    fs_err::write(app.join("sub/Dockerfile"), "FROM scratch\nCOPY here /\n").unwrap();
+    fs_err::write(app.join("sub/here"), "here").unwrap();
+    let first = commit("first");
+    git(&app, &["tag", "-a", "v1", "-m", "one"]);
+    commit("second");
+    git(&app, &["checkout", "-q", "-b", "dev"]);
+    commit("developed");
+    git(&app, &["checkout", "-q", "main"]);
+    let outer = root.join("outer.git");
+    fs_err::create_dir(&outer).unwrap();
+    git(&outer, &["init", "-q", "-b", "main"]);
+    fs_err::write(
+        outer.join("Dockerfile"),
+        "FROM scratch\nCOPY inner/version /\n",
+    )
+    .unwrap();
+    git(
+        &outer,
+        &[
+            "submodule",
+            "--quiet",
+            "add",
+            app.to_str().unwrap(),
+            "inner",
+        ],
+    );
+    git(
+        &outer,
+        &[
+            "config",
+            "-f",
+            ".gitmodules",
+            "submodule.inner.url",
+            "../app.git",
+        ],
+    );
+    git(&outer, &["add", "-A"]);
+    git(&outer, &["commit", "-q", "-m", "outer"]);
+    Repositories { root, first }
+}
+
+fn build(t: &Sandbox, context: &str, args: &[&str]) -> Finished {
+    let tag = t.tag("app");
+    let all = [
+        "--log-format=text",
+        "--context",
+        context,
+        "--destination",
+        &tag,
+    ];
+    let finished = t.executor(all.iter().chain(args));
+    assert_eq!(t.kaniko_dir(), "", "nothing left in the kaniko dir");
+    finished
+}
+
+fn pull(t: &Sandbox) -> Image {
+    Image::pull(&t.registry, &t.tag("app"))
+}
+
+#[test]
+fn every_way_to_name_a_commit() {
+    let t = Sandbox::new();
+    let made = repositories(&t);
+    let web = serve(made.root.clone(), None);
+    let url = web.url("/app.git");
+    let first = &made.first;
+    let head = "ref: refs/heads/main\n";
+    let dev = "ref: refs/heads/dev\n";
+    let detached = format!("{first}\n");
+    #[rustfmt::skip] // a table keeps its columns
+    let cases = [
+        (String::new(),               "",             "second",     head),
+        ("#main".into(),              "",             "second",     head),
+        ("#dev".into(),               "",             "developed",  dev),
+        ("#refs/heads/dev".into(),    "",             "developed",  dev),
+        ("#v1".into(),                "",             "first",      &detached),
+        ("#refs/tags/v1".into(),      "",             "first",      &detached),
+        (format!("#{first}"),         "",             "first",      &detached),
+        (format!("#dev#{first}"),     "",             "first",      &detached),
+        ("#main".into(),              "branch=dev",   "developed",  dev),
+        ("#main".into(),              "branch=v1",    "first",      &detached),
+        (String::new(),               "depth=0",      "second",     head),
+    ];
+    for (fragment, option, version, head) in cases {
+        let context = format!("{url}{fragment}");
+        let options = [format!("--git={option}")];
+        let options: Vec<&str> = options.iter().map(String::as_str).collect();
+        let given = if option.is_empty() { &[][..] } else { &options };
+        build(&t, &context, given).succeeded();
+        let image = pull(&t);
+        assert_eq!(image.text("version"), version, "{fragment} {option}");
+        assert_eq!(image.text("HEAD"), head, "{fragment} {option}");
+    }
+    build(&t, &format!("{url}#main:sub"), &[]).succeeded();
+    assert_eq!(pull(&t).text("here"), "here");
+    build(&t, &url, &["--context-sub-path=sub"]).succeeded();
+    build(&t, &format!("{url}#none"), &[]).failed(1, "there is no `");
+    build(&t, &url, &["--git=branch=none"]).failed(1, "invalid branch: none");
+    build(&t, &web.url("/none.git"), &[]).failed(1, "/none.git answered 404");
+    let page = Web::with("<html>no git");
+    build(&t, &page.url("/a.git"), &[]).failed(1, "cannot clone the repository");
+}
+
+#[test]
+fn submodules_come_when_asked_for() {
+    let t = Sandbox::new();
+    let web = serve(repositories(&t).root, None);
+    let url = web.url("/outer.git");
+    build(&t, &url, &["--git=recurse-submodules=true"]).succeeded();
+    assert_eq!(pull(&t).text("version"), "second");
+    build(&t, &url, &[]).failed(1, "\"/inner/version\": not found");
+}
+
+#[test]
+fn private_repositories() {
+    let mut t = Sandbox::new();
+    let root = repositories(&t).root;
+    // sesame and no password
+    let web = serve(root.clone(), Some("Basic c2VzYW1lOg=="));
+    let refused = build(&t, &web.url("/app.git"), &[]).failed(1, "answered 401");
+    assert!(refused.stderr.contains("GIT_TOKEN"), "{refused}");
+    let typed = web.url("/app.git").replace("http://", "http://sesame@");
+    let finished = build(&t, &typed, &[]).succeeded();
+    assert!(!finished.stderr.contains("sesame"), "{finished}");
+    t.env("GIT_TOKEN", "sesame");
+    t.env("GIT_PULL_METHOD", "http");
+    let git_url = web.url("/app.git").replace("http://", "git://");
+    let finished = build(&t, &git_url, &["--verbosity=debug"]).succeeded();
+    assert!(!finished.stderr.contains("sesame"), "{finished}");
+    let mut t = Sandbox::new();
+    // me and sesame
+    let web = serve(root, Some("Basic bWU6c2VzYW1l"));
+    t.env("GIT_USERNAME", "me");
+    t.env("GIT_PASSWORD", "sesame");
+    build(&t, &web.url("/app.git"), &[]).succeeded();
+    t.env("GIT_TOKEN", "wrong-token");
+    let refused = build(&t, &web.url("/app.git"), &[]).failed(1, "answered 401");
+    assert!(!refused.stderr.contains("wrong-token"), "{refused}");
+}
