@@ -8,6 +8,7 @@ mod hostile;
 mod images;
 mod in_place;
 mod matrix;
+mod mounts;
 mod outputs;
 mod push;
 mod refusals;

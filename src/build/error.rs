@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::dockerfile::{self, Span};
+use crate::execute::mount;
 use crate::image::{self, Digest, ImageRef};
 use crate::interrupt::Interrupted;
 use crate::plan::{PlannedStage, Step};
@@ -46,6 +47,8 @@ pub enum Error {
     Execute(#[from] execute::Error),
     #[error(transparent)]
     Run(#[from] execute::run::Error),
+    #[error(transparent)]
+    Mount(mount::Error),
     #[error("cannot isolate commands")]
     Isolation(#[source] execute::run::SelectError),
     #[error(transparent)]
@@ -58,6 +61,15 @@ pub enum Error {
     Assemble(#[from] image::Error),
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
+}
+
+impl From<mount::Error> for Error {
+    fn from(error: mount::Error) -> Self {
+        match error {
+            mount::Error::Interrupted(interrupted) => Self::Interrupted(interrupted),
+            other => Self::Mount(other),
+        }
+    }
 }
 
 /// The instruction at which a build stopped.
@@ -111,6 +123,7 @@ impl Error {
             Self::Image { source, .. } => source.help(),
             Self::Execute(error) => error.help(),
             Self::Run(error) => error.help(),
+            Self::Mount(error) => error.help(),
             Self::Isolation(error) => error.help(),
             Self::Root(error) => error.help(),
             Self::Snapshot(error) => error.help(),

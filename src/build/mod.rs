@@ -22,6 +22,7 @@ use tracing::warn;
 use crate::context::{Context, DockerfileText};
 use crate::dockerfile::check::Finding;
 use crate::dockerfile::{self, Dockerfile};
+use crate::execute::mount::{self, Agents, Secrets, Shelf};
 use crate::execute::{
     self,
     run::{self, Isolation},
@@ -50,6 +51,7 @@ pub struct Options {
     pub isolation: IsolationOptions,
     /// The work directory, unless commands run in place; absent for a fresh one.
     pub work_dir: Option<PathBuf>,
+    pub mounts: MountOptions,
     pub snapshot: SnapshotOptions,
     pub image: ImageOptions,
 }
@@ -60,6 +62,15 @@ pub struct IsolationOptions {
     pub requested: run::Requested,
     /// `--force`: in-place isolation is allowed outside a container.
     pub force: bool,
+}
+
+/// What mounts of a `RUN` are made of.
+#[derive(Debug, Clone)]
+pub struct MountOptions {
+    pub secrets: Secrets,
+    pub agents: Agents,
+    /// `--cache-dir`: keeps caches if it is there and can be written.
+    pub cache_dir: PathBuf,
 }
 
 /// How changes become layers.
@@ -127,6 +138,16 @@ pub fn build(
         .map(Isolation::id_shift)
         .unwrap_or_default();
     let mut roots = Roots::new(&workspace, client, ids);
+    let shelf = isolation.0.as_ref().map(|isolation| {
+        Shelf::new(mount::Options {
+            work_dir: workspace.dir(),
+            cache_dir: Some(&options.mounts.cache_dir),
+            isolation,
+            secrets: &options.mounts.secrets,
+            agents: &options.mounts.agents,
+            interrupt,
+        })
+    });
     let builder = Builder {
         plan: &plan,
         options,
@@ -134,6 +155,7 @@ pub fn build(
         client,
         bases: &bases,
         isolation: isolation.0.as_ref(),
+        shelf: shelf.as_ref(),
         interrupt,
         store: &store,
         work_dir: workspace.dir(),
@@ -310,7 +332,12 @@ fn isolation(
     restore_times(work_dir, before);
     let isolation = isolation.map_err(Error::Isolation)?;
     for (stage, step, run) in runs {
-        run::check(&isolation, run).map_err(|error| Error::at(stage, step, error.into()))?;
+        let MountOptions {
+            secrets, agents, ..
+        } = &options.mounts;
+        let checked = run::check(&isolation, run).map_err(Error::from);
+        let checked = checked.and_then(|()| Ok(mount::check(run, secrets, agents)?));
+        checked.map_err(|error| Error::at(stage, step, error))?;
     }
     Ok(Some(isolation))
 }

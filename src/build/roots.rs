@@ -5,7 +5,7 @@ use std::io::{self, BufReader, BufWriter, Write};
 
 use crate::image::{ImageRef, Platform};
 use crate::layer::{Limits, Reader, Writer};
-use crate::plan::Plan;
+use crate::plan::{Plan, Source};
 use crate::rootfs::{IdShift, Rootfs};
 use crate::{registry, snapshot};
 
@@ -77,8 +77,26 @@ impl<'b> Roots<'b> {
         Ok(copy)
     }
 
-    /// Returns the root of an image that is only copied from, unpacked at the first call.
-    pub fn image(&mut self, image: &ImageRef, platform: &Platform) -> Result<&Rootfs, Error> {
+    /// Makes sure that the root of a source exists.
+    pub fn get_ready(&mut self, source: &Source) -> Result<(), Error> {
+        match source {
+            Source::Image(image, platform) => self.unpack(image, platform),
+            Source::Scratch => self.make_empty(),
+            Source::Context | Source::Stage(_) => Ok(()),
+        }
+    }
+
+    /// Returns the root of a source that was made ready and is not the context.
+    pub fn ready(&self, source: &Source) -> &Rootfs {
+        match source {
+            Source::Stage(position) => self.stage(*position),
+            Source::Image(image, platform) => &self.images[&(image.clone(), platform.clone())],
+            Source::Scratch | Source::Context => self.empty.as_ref().expect("it was made ready"),
+        }
+    }
+
+    /// Unpacks an image that is only copied from, unless it is there.
+    fn unpack(&mut self, image: &ImageRef, platform: &Platform) -> Result<(), Error> {
         let key = (image.clone(), platform.clone());
         if !self.images.contains_key(&key) {
             let found = self
@@ -92,19 +110,18 @@ impl<'b> Roots<'b> {
             let root = Rootfs::create(self.workspace.image_root(self.images.len()))?
                 .with_id_shift(self.ids);
             unpack::unpack(self.client, &found, &root)?;
-            self.images.insert(key.clone(), root);
+            self.images.insert(key, root);
         }
-        Ok(&self.images[&key])
+        Ok(())
     }
 
-    /// Returns an empty root.
-    pub fn empty(&mut self) -> Result<&Rootfs, Error> {
+    fn make_empty(&mut self) -> Result<(), Error> {
         if self.empty.is_none() {
             self.empty = Some(Rootfs::create(
                 self.workspace.dir().join("stages").join("empty"),
             )?);
         }
-        Ok(self.empty.as_ref().expect("made a line above"))
+        Ok(())
     }
 
     /// Deletes the roots of stages whose last consumer is `stage`.

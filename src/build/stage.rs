@@ -14,13 +14,14 @@ use super::error::display_name;
 use super::roots::Roots;
 use super::{Error, Options, unpack};
 use crate::context::Context;
+use crate::execute::mount::{Prepared, Shelf};
 use crate::execute::run::{self, Isolation};
 use crate::execute::{self, Owners, Tree};
 use crate::image::{Compression, Family, Layer};
 use crate::interrupt::Interrupt;
 use crate::layer::entry::Time;
 use crate::layer::{LayerPath, Writer};
-use crate::plan::{Action, Base, Plan, PlannedStage, Source, Step};
+use crate::plan::{Action, Base, Plan, PlannedStage, RunMount, Source, Step};
 use crate::rootfs::{Refused, Rootfs};
 use crate::snapshot::{self, Change};
 use crate::store::{BlobStore, LayerSink};
@@ -33,6 +34,8 @@ pub struct Builder<'b> {
     pub client: &'b crate::registry::Client,
     pub bases: &'b Bases,
     pub isolation: Option<&'b Isolation>,
+    /// Where mounts come from; there is one for every plan with a RUN.
+    pub shelf: Option<&'b Shelf<'b>>,
     pub interrupt: &'b Interrupt,
     pub store: &'b BlobStore,
     /// Where files wait that are still to be copied.
@@ -170,7 +173,8 @@ impl Work<'_> {
                 if makes_layer {
                     self.take_baseline()?;
                 }
-                self.run(run)?;
+                let prepared = self.mounts(run, roots)?;
+                self.run(run, &prepared)?;
                 self.layer_of_changes(makes_layer && !single)?
             }
             Action::Copy(copy) => {
@@ -192,14 +196,15 @@ impl Work<'_> {
 }
 
 impl Work<'_> {
-    fn run(&mut self, step: &crate::plan::RunStep) -> Result<(), Error> {
+    fn run(&mut self, step: &crate::plan::RunStep, prepared: &Prepared) -> Result<(), Error> {
         let isolation = self
             .builder
             .isolation
             .expect("an isolation is selected for every plan with a RUN");
         let context = run::RunContext {
             executable: run::this_executable(),
-            secret_env: &std::collections::BTreeMap::new(),
+            secret_env: &prepared.env,
+            lent: &prepared.lent,
             interrupt: self.builder.interrupt,
         };
         let refused = self.root.refused();
@@ -221,40 +226,65 @@ impl Work<'_> {
         Ok(())
     }
 
+    /// Makes the mounts of a RUN ready.
+    fn mounts(
+        &self,
+        step: &crate::plan::RunStep,
+        roots: &mut Roots<'_>,
+    ) -> Result<Prepared, Error> {
+        let sources: Vec<Option<&Source>> = step.mounts.iter().map(RunMount::source).collect();
+        for source in sources.iter().flatten() {
+            roots.get_ready(source)?;
+        }
+        let names: Vec<String> = sources
+            .iter()
+            .map(|source| source.map_or_else(String::new, |source| self.name(source)))
+            .collect();
+        let trees: Vec<Option<Tree<'_>>> = sources
+            .iter()
+            .zip(&names)
+            .map(|(source, name)| source.map(|source| self.tree(source, name, roots)))
+            .collect();
+        let shelf = self.builder.shelf;
+        let shelf = shelf.expect("there is one for every plan with a RUN");
+        Ok(shelf.prepare(step, &trees, now())?)
+    }
+
+    /// Returns how messages call a source.
+    fn name(&self, source: &Source) -> String {
+        match source {
+            Source::Context => "build context".to_owned(),
+            Source::Stage(position) => display_name(&self.builder.plan.stages[*position]),
+            Source::Image(image, _) => image.to_string(),
+            Source::Scratch => "scratch".to_owned(),
+        }
+    }
+
+    /// Returns the files of a source that is ready.
+    fn tree<'t>(&'t self, source: &Source, name: &'t str, roots: &'t Roots<'_>) -> Tree<'t> {
+        let (root, owners, ignore) = match source {
+            Source::Context => {
+                let ignore = &self.builder.context.ignore;
+                (&self.builder.context.root, Owners::Root, Some(ignore))
+            }
+            other => (roots.ready(other), Owners::Kept, None),
+        };
+        Tree {
+            root,
+            ignore,
+            owners,
+            name,
+        }
+    }
+
     fn copy(
         &mut self,
         step: &crate::plan::CopyStep,
         roots: &mut Roots<'_>,
     ) -> Result<Vec<LayerPath>, Error> {
-        let name;
-        let (root, owners, ignore) = match &step.from {
-            Source::Context => {
-                name = "build context".to_owned();
-                (
-                    &self.builder.context.root,
-                    Owners::Root,
-                    Some(&self.builder.context.ignore),
-                )
-            }
-            Source::Stage(position) => {
-                name = display_name(&self.builder.plan.stages[*position]);
-                (roots.stage(*position), Owners::Kept, None)
-            }
-            Source::Image(image, platform) => {
-                name = image.to_string();
-                (roots.image(image, platform)?, Owners::Kept, None)
-            }
-            Source::Scratch => {
-                name = "scratch".to_owned();
-                (roots.empty()?, Owners::Kept, None)
-            }
-        };
-        let tree = Tree {
-            root,
-            ignore,
-            owners,
-            name: &name,
-        };
+        roots.get_ready(&step.from)?;
+        let name = self.name(&step.from);
+        let tree = self.tree(&step.from, &name, roots);
         let means = execute::Means {
             net: self.builder.client.net(),
             dir: self.builder.work_dir,

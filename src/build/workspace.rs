@@ -19,8 +19,8 @@ pub struct Workspace {
     _last_act: LastAct,
 }
 
-/// What a build makes below its work directory.
-const OURS: [&str; 3] = ["stages", "images", "blobs"];
+/// What a build makes below its work directory, but for `mounts`, where caches outlive it.
+const OURS: [&str; 5] = ["stages", "images", "blobs", "lent", "secrets"];
 
 impl Workspace {
     /// Opens the work directory `dir`, or a fresh one in a temporary directory, and removes what a killed build left there.

@@ -91,6 +91,10 @@ pub enum Error {
     Platform(#[source] crate::image::Error),
     #[error("labels must be of the form key=value, got {0}")]
     Label(String),
+    #[error("duplicate secret id {}", go_quote(.0))]
+    DuplicateSecret(String),
+    #[error("invalid value {} for --ssh: it is ID or ID=SOCKET", go_quote(.0))]
+    Ssh(String),
     #[error("{0} is not a valid snapshot mode")]
     SnapshotMode(String),
     #[error(

@@ -43,7 +43,9 @@ impl Kind {
             Self::KeyValue => parse_pair(text).map(drop),
             Self::KeyValues => parse_pairs(text).map(drop),
             Self::GitOption => check_git_option(text),
-            Self::Secret => secret::check(text).map_err(|error| error.to_string()),
+            Self::Secret => secret::parse(text)
+                .map(drop)
+                .map_err(|error| error.to_string()),
         }
     }
 

@@ -131,7 +131,7 @@ mod tests {
             ("--cache-dir=/c",               Some("cache-dir")),
             ("--cache-copy-layers",          Some("cache-copy-layers")),
             ("--dryrun",                     Some("dryrun")),
-            ("--secret=id=a",                Some("secret")),
+            ("--secret=id=a",                None),
             ("--git depth=1",                None),
         ];
         for (words, want) in cases {

@@ -72,6 +72,45 @@ pub fn copy(
     copier.target.finish()
 }
 
+/// Copies a file, or a directory with everything in it, for a mount: owners and modes as the source has them, what is ignored left out.
+///
+/// Nothing is at `to` yet. A context's own directory has no mode of its own.
+pub(super) fn replicate(
+    tree: &Tree<'_>,
+    source: &LayerPath,
+    root: &Rootfs,
+    to: &LayerPath,
+    now: Time,
+) -> Result<(), Error> {
+    let found = tree.candidate(source, source)?;
+    let none = Matcher::default();
+    let mut copier = Copier {
+        tree,
+        target: Target::new(root, now, false),
+        exclude: &none,
+        destination: Destination {
+            path: String::new(),
+            is_directory: false,
+        },
+        links: HashMap::new(),
+        now,
+    };
+    if found.stat.is_dir() {
+        let mut stat = found.stat;
+        if found.path.is_root() && tree.owners == Owners::Root {
+            stat.mode = 0o755;
+        }
+        let mut entry = copier.entry(&found.path, &stat, to.clone())?;
+        entry.mode = stat.mode;
+        copier.target.put(entry, &mut io::empty())?;
+        copier.copy_tree(&found.path, to, None)?;
+        copier.target.set_time(to, stat.mtime);
+    } else {
+        copier.copy_file(&found.path, &found.stat, to.clone())?;
+    }
+    copier.target.finish().map(drop)
+}
+
 /// A source after it was looked up.
 enum Source<'a> {
     Candidates(Vec<Candidate>),

@@ -3,6 +3,7 @@
 //! [`copy()`] and [`workdir()`] tell which paths they wrote, so that their layer is made from that list and no walk is needed; what a
 //! [`run`] changed is found by a snapshot.
 
+pub mod mount;
 pub mod run;
 
 mod copy;

@@ -40,6 +40,11 @@ pub(super) struct Candidate {
 }
 
 impl Tree<'_> {
+    /// Tells whether what is on disk is what the build sees.
+    pub(super) fn is_as_it_is(&self) -> bool {
+        self.owners == Owners::Kept && self.ignore.is_none()
+    }
+
     /// Returns what `word` stands for, in order; nothing for a pattern without match.
     ///
     /// # Errors

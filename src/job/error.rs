@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::context::DockerfileText;
 use crate::dockerfile::Span;
+use crate::execute::mount::{AgentError, SecretError};
 use crate::report::{Excerpt, Explain};
 use crate::{build, context, net, output, registry};
 
@@ -15,6 +16,8 @@ pub enum Error {
     Context(context::Error),
     Net(net::Error),
     Credentials(registry::credentials::Error),
+    Secrets(SecretError),
+    Agents(AgentError),
     Registry(Box<registry::Error>),
     Permission(Box<registry::Error>),
     Build {
@@ -39,6 +42,8 @@ impl Error {
             Self::Context(error) => ("", error),
             Self::Net(error) => ("error building image: ", error),
             Self::Credentials(error) => ("error building image: ", error),
+            Self::Secrets(error) => ("error building image: ", error),
+            Self::Agents(error) => ("error building image: ", error),
             Self::Registry(error) => ("error building image: ", &**error),
             Self::Permission(error) => ("error checking push permissions: ", &**error),
             Self::Build { cause, .. } => ("error building image: ", &**cause),
@@ -68,6 +73,8 @@ impl Explain for Error {
         match self {
             Self::Context(error) => error.help(),
             Self::Net(error) => error.help(),
+            Self::Secrets(_) => None,
+            Self::Agents(error) => error.help(),
             Self::Credentials(error) => error.help(),
             Self::Registry(error) | Self::Permission(error) => error.help(),
             Self::Build { cause, .. } => cause.help(),

@@ -32,6 +32,7 @@ pub fn run(options: &Options, interrupt: &Interrupt) -> Result<(), Error> {
     })
     .map_err(Error::Net)?;
     let clients = Clients::new(&net, options)?;
+    let mounts = settings::mounts(options)?;
     let means = context::Means {
         current_dir: &options.current_dir,
         place: &settings::context_place(options),
@@ -52,7 +53,7 @@ pub fn run(options: &Options, interrupt: &Interrupt) -> Result<(), Error> {
         &clients.pull,
         &context,
         &dockerfile,
-        &settings::build(options),
+        &settings::build(options, mounts),
         interrupt,
     );
     let built = built.map_err(|cause| Error::Build {

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::build::{self, ImageOptions, IsolationOptions, SnapshotOptions};
+use super::Error;
+use crate::build::{self, ImageOptions, IsolationOptions, MountOptions, SnapshotOptions};
 use crate::cli::options::{self, KanikoDir};
 use crate::context;
 use crate::dockerfile::Platforms;
+use crate::execute::mount::{Agents, Secrets};
 use crate::image::Platform;
 use crate::layer::LayerPath;
 use crate::plan;
@@ -32,7 +34,19 @@ pub fn context_place(asked: &options::Options) -> context::Place {
     }
 }
 
-pub fn build(asked: &options::Options) -> build::Options {
+/// Reads the secrets and takes hold of the agents, before any command of a Dockerfile could.
+pub fn mounts(asked: &options::Options) -> Result<MountOptions, Error> {
+    let given = &asked.build;
+    let secrets = Secrets::load(&given.secrets, |name| std::env::var_os(name));
+    let agents = Agents::open(&given.agents, given.ssh_auth_sock.clone());
+    Ok(MountOptions {
+        secrets: secrets.map_err(Error::Secrets)?,
+        agents: agents.map_err(Error::Agents)?,
+        cache_dir: given.cache_dir.clone(),
+    })
+}
+
+pub fn build(asked: &options::Options, mounts: MountOptions) -> build::Options {
     let given = &asked.build;
     let host = Platform::host();
     build::Options {
@@ -55,6 +69,7 @@ pub fn build(asked: &options::Options) -> build::Options {
             requested: given.isolation,
             force: given.force,
         },
+        mounts,
         snapshot: SnapshotOptions {
             single: given.single_snapshot,
             read_everything: given.full_snapshots,

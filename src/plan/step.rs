@@ -22,14 +22,12 @@ pub struct Step {
 impl Step {
     /// Returns the stages whose files this step reads, by their position in the plan.
     pub fn stages_read(&self) -> Vec<usize> {
-        let mounted = |mount: &RunMount| match mount {
-            RunMount::Bind { from, .. } => Some(from.clone()),
-            RunMount::Cache { from, .. } => from.clone(),
-            RunMount::Tmpfs { .. } | RunMount::Secret { .. } | RunMount::Ssh { .. } => None,
-        };
         let sources = match &self.action {
             Action::Copy(step) => vec![step.from.clone()],
-            Action::Run(step) => step.mounts.iter().filter_map(mounted).collect(),
+            Action::Run(step) => {
+                let sources = step.mounts.iter().filter_map(RunMount::source);
+                sources.cloned().collect()
+            }
             Action::Config | Action::Workdir(_) => Vec::new(),
         };
         let stage = |source| match source {
@@ -113,6 +111,17 @@ pub enum RunMount {
         uid: u32,
         gid: u32,
     },
+}
+
+impl RunMount {
+    /// Returns where files come from, if it is not made anew.
+    pub fn source(&self) -> Option<&Source> {
+        match self {
+            Self::Bind { from, .. } => Some(from),
+            Self::Cache { from, .. } => from.as_ref(),
+            Self::Tmpfs { .. } | Self::Secret { .. } | Self::Ssh { .. } => None,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -83,6 +83,7 @@ impl Machine {
     pub fn run(&self, step: &RunStep) -> Result<(), Error> {
         let context = RunContext {
             executable: &executable(),
+            lent: &[],
             secret_env: &BTreeMap::from([("TOKEN".to_owned(), "secret".to_owned())]),
             interrupt: &self.interrupt,
         };

@@ -368,7 +368,10 @@ fn what_is_not_possible_is_refused_before_any_work() {
         ..sh("true")
     };
     for (step, want) in [
-        (mounting, "`--mount=type=tmpfs` is not supported yet"),
+        (
+            mounting,
+            "`--mount=type=tmpfs` needs namespaces or running in place, which are not in use here",
+        ),
         (insecure, "`--security=insecure` is not supported yet"),
         (
             alone,

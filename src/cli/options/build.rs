@@ -1,12 +1,14 @@
 //! What is built and how.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use super::Given;
 use crate::cli::Error;
 use crate::cli::env::Environment;
-use crate::cli::value;
 use crate::cli::values::Values;
+use crate::cli::{secret, value};
+use crate::execute::mount::{AgentSource, SecretSource};
 use crate::execute::run::Requested;
 use crate::image::Platform;
 
@@ -29,6 +31,13 @@ pub struct Build {
     /// `--snapshot-mode=full` was given: snapshots read every file.
     pub full_snapshots: bool,
     pub reproducible: bool,
+    /// Also keeps what RUN caches, if it is there.
+    pub cache_dir: PathBuf,
+    /// With distinct ids.
+    pub secrets: Vec<SecretSource>,
+    pub agents: Vec<AgentSource>,
+    /// The socket of the environment's SSH agent.
+    pub ssh_auth_sock: Option<PathBuf>,
     /// From the executor's environment, in seconds.
     pub source_date_epoch: Option<i64>,
     /// The executor's own work files are removed at the end.
@@ -84,6 +93,13 @@ impl Build {
             single_snapshot: values.bool("single-snapshot"),
             full_snapshots: snapshot_mode == Some("full"),
             reproducible: values.bool("reproducible"),
+            cache_dir: given.absolute(values.text("cache-dir")),
+            secrets: secrets(given)?,
+            agents: agents(given)?,
+            ssh_auth_sock: given
+                .env
+                .value("SSH_AUTH_SOCK")
+                .map(|path| given.absolute(path)),
             source_date_epoch: epoch.transpose()?,
             cleanup: match values.is_given("cleanup") {
                 true => values.bool("cleanup"),
@@ -114,6 +130,36 @@ fn build_args(values: &Values, env: &Environment) -> BTreeMap<String, String> {
         }
     }
     args
+}
+
+fn secrets(given: Given<'_>) -> Result<Vec<SecretSource>, Error> {
+    let mut ids = BTreeSet::new();
+    let mut secrets = Vec::new();
+    for text in given.values.list("secret") {
+        let secret = secret::parse(text).expect("the value was checked");
+        if !ids.insert(secret.id) {
+            return Err(Error::DuplicateSecret(secret.id.into()));
+        }
+        secrets.push(secret.source(given.env, given.place.current_dir));
+    }
+    Ok(secrets)
+}
+
+fn agents(given: Given<'_>) -> Result<Vec<AgentSource>, Error> {
+    let parse = |text: &String| {
+        let (id, socket) = match text.split_once('=') {
+            Some((id, socket)) => (id, Some(socket)),
+            None => (text.as_str(), None),
+        };
+        if id.is_empty() || socket.is_some_and(str::is_empty) {
+            return Err(Error::Ssh(text.clone()));
+        }
+        Ok(AgentSource {
+            id: id.to_owned(),
+            socket: socket.map(|socket| given.absolute(socket)),
+        })
+    };
+    given.values.list("ssh").iter().map(parse).collect()
 }
 
 fn labels(values: &Values) -> Result<Vec<(String, String)>, Error> {

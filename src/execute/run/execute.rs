@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::path::Path;
 
 use super::child::{self, Ended};
 use super::command::DEFAULT_PATH;
 use super::failure::{Failure, Step};
 use super::job::{self, Job, Mode, Status};
+use super::lent::{Lent, What};
 use super::{Error, Isolation, Outcome, RunContext, check, in_place};
 use crate::layer::entry::Time;
 use crate::layer::{Entry, Kind, LayerPath};
@@ -66,7 +68,10 @@ pub fn execute(
             start(mode, command, root, &mut write_maps, context)
         }
         Isolation::Chroot => start(Mode::Chroot, command, root, &mut |_| Ok(()), context),
-        Isolation::InPlace(session) => run_in_place(session, command, root, context, &mut outcome),
+        Isolation::InPlace(session) => {
+            let grafts = grafts(root, context.lent)?;
+            run_in_place(session, command, root, &grafts, context, &mut outcome)
+        }
     };
     let command = step.args.join(" ");
     match ended {
@@ -87,9 +92,15 @@ fn start(
     prepare: &mut dyn FnMut(i32) -> Result<(), Ended>,
     context: &RunContext<'_>,
 ) -> Result<Status, Ended> {
+    let lent = match mode {
+        Mode::Namespaces { .. } => context.lent.to_vec(),
+        // Renamed into place by the executor, or refused.
+        Mode::InPlace | Mode::Chroot | Mode::UserNamespace => Vec::new(),
+    };
     let job = Job {
         mode,
         command: Some(command),
+        lent,
     };
     let descriptors = [root.dir_fd()];
     child::run(
@@ -106,6 +117,7 @@ fn run_in_place(
     session: &in_place::Session,
     command: job::Command,
     root: &Rootfs,
+    grafts: &[(&Path, LayerPath)],
     context: &RunContext<'_>,
     outcome: &mut Outcome,
 ) -> Result<Status, Ended> {
@@ -122,6 +134,9 @@ fn run_in_place(
         for warning in files.warnings() {
             tracing::warn!("{warning}");
         }
+        for (source, target) in grafts {
+            files.graft(source, target).map_err(Ended::InPlace)?;
+        }
         files
             .record_run(pid.unsigned_abs())
             .map_err(Ended::InPlace)?;
@@ -137,6 +152,25 @@ fn run_in_place(
         outcome.refreshed = left.refreshed;
     }
     status
+}
+
+/// Finds out where in the root the step's mounts belong, while its symlinks can still be followed in it.
+fn grafts<'l>(root: &Rootfs, lent: &'l [Lent]) -> Result<Vec<(&'l Path, LayerPath)>, Error> {
+    let mut grafts = Vec::new();
+    for lent in lent {
+        let source = match &lent.what {
+            What::Directory(path) | What::File(path) => path.as_path(),
+            // Whoever prepares a command that runs in place makes a directory of it.
+            What::Tmpfs { .. } => continue,
+        };
+        let target = root.resolve(&lent.target);
+        let target = target.map_err(|source| Error::MountTarget {
+            target: lent.target.clone(),
+            source,
+        })?;
+        grafts.push((source, target));
+    }
+    Ok(grafts)
 }
 
 fn create_working_dir(root: &Rootfs, path: &str, user: &User) -> Result<(), rootfs::Error> {

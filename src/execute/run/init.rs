@@ -13,12 +13,14 @@ use rustix::fs::{Mode, OFlags};
 use rustix::process::{Gid, Pid, Uid, WaitOptions};
 use rustix::thread::{CapabilitySet, UnshareFlags};
 
+use super::borrow;
 use super::capabilities;
 use super::chroot::Furniture;
 use super::command::Setting;
 use super::failure::{Context, Failure};
 use super::in_place;
 use super::job::{self, Command, GO, Job, Mode as Isolate, Report, Status};
+use super::lent::Lent;
 use super::namespaces::{self, Options, TARGETS};
 use super::stubs::Stubs;
 use super::supervise::Supervisor;
@@ -82,7 +84,7 @@ fn run(socket: &UnixStream, root: BorrowedFd<'_>, job: &Job) -> Result<Status, F
                 isolate_network: *isolate_network,
                 hostname,
             };
-            in_namespaces(socket, root, options, command)
+            in_namespaces(socket, root, options, command, &job.lent)
         }
         Isolate::Chroot => in_chroot(socket, root, command),
         Isolate::UserNamespace => match command {
@@ -102,9 +104,15 @@ fn in_namespaces(
     root: BorrowedFd<'_>,
     options: Options<'_>,
     command: Option<&Command>,
+    lent: &[Lent],
 ) -> Result<Status, Failure> {
     if options.user {
         syscalls::unshare(UnshareFlags::NEWUSER).to("unshare a user namespace")?;
+    }
+    // A mount namespace takes along this directory only.
+    rustix::process::fchdir(root).to("enter the private root")?;
+    let lent = borrow::borrow(lent)?;
+    if options.user {
         become_root(socket)?;
     }
     if options.pid {
@@ -117,8 +125,14 @@ fn in_namespaces(
                 .ensure(root, path, kind)
                 .to(&format!("create the mount point `{path}`"))?;
         }
+        for lent in lent.iter().filter(|lent| !lent.is_nested) {
+            let (path, kind) = (&lent.lent.target, lent.lent.kind());
+            stubs
+                .ensure(root, path, kind)
+                .to(&format!("create the mount point `{path}`"))?;
+        }
         in_child(options.pid, || {
-            namespaces::enter(root, options, command)?;
+            let nested = namespaces::enter(options, command, &lent)?;
             let Some(command) = command else {
                 return Ok(Status::Exited(0));
             };
@@ -131,7 +145,9 @@ fn in_namespaces(
                 false => capabilities::DEFAULT.intersection(capabilities::BESIDE_THE_EXECUTOR),
             };
             let setting = Setting { chroot: None, keep };
-            supervisor.run(command, setting, &mut |_| Ok(()))
+            let status = supervisor.run(command, setting, &mut |_| Ok(()));
+            nested.remove();
+            status
         })
     })();
     stubs.remove();

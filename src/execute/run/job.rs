@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::failure::Failure;
+use super::lent::Lent;
 
 /// Everything the child needs to know; descriptor 0 beside it is the private root.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +24,8 @@ pub struct Job {
     pub mode: Mode,
     /// Absent in a trial, which stops where the command would start.
     pub command: Option<Command>,
+    /// What else appears in the root, in the order of mounting; in namespaces only.
+    pub lent: Vec<Lent>,
 }
 
 /// How the command gets to see the private root.
@@ -162,6 +165,7 @@ mod tests {
                 groups: vec![3],
                 script: None,
             }),
+            lent: Vec::new(),
         };
         let sender = std::thread::spawn({
             let job = job.clone();

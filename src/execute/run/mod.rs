@@ -3,6 +3,7 @@
 //! Which [`Isolation`] is possible is found out once, by trying ([`select()`]). [`execute()`] looks up what the command needs
 //! in the image, and starts `init`: a child process that isolates itself, runs the command, and puts everything back.
 
+mod borrow;
 mod capabilities;
 mod child;
 mod chroot;
@@ -14,6 +15,7 @@ mod idmap;
 pub mod in_place;
 pub mod init;
 mod job;
+mod lent;
 mod namespaces;
 mod select;
 mod stubs;
@@ -36,6 +38,7 @@ use crate::rootfs::{self, IdShift};
 
 pub use container::inside as inside_container;
 pub use execute::execute;
+pub use lent::{Lent, What};
 pub use select::{Attempt, Error as SelectError, IsolationOptions, Requested, select};
 pub use user_namespace::{Error as UserNamespaceError, run_in_user_namespace};
 
@@ -109,6 +112,8 @@ pub struct RunContext<'a> {
     pub executable: &'a Path,
     /// Variables with secrets; they override the image's.
     pub secret_env: &'a BTreeMap<String, String>,
+    /// The mounts of the step, prepared; those above others first.
+    pub lent: &'a [Lent],
     pub interrupt: &'a Interrupt,
 }
 
@@ -154,8 +159,13 @@ pub enum Error {
     Network,
     #[error("`--security=insecure` is not supported yet")]
     Security,
-    #[error("`--mount=type={0}` is not supported yet")]
+    #[error("`--mount=type={0}` needs namespaces or running in place, which are not in use here")]
     Mount(&'static str),
+    #[error("cannot find the place `{target}` of a mount")]
+    MountTarget {
+        target: String,
+        source: rootfs::Error,
+    },
     #[error("cannot run in place")]
     InPlace(#[source] in_place::Error),
     #[error(transparent)]
@@ -172,6 +182,9 @@ impl Error {
             Self::NotStarted { hint, .. } => hint.map(str::to_owned),
             Self::InPlace(error) => error.help(),
             Self::Network => Some("use `--isolation=namespaces` where it is possible".into()),
+            Self::Mount(_) => {
+                Some("use `--isolation=namespaces` or `--isolation=in-place` where it is possible".into())
+            }
             _ => None,
         }
     }
@@ -200,10 +213,18 @@ pub fn check(isolation: &Isolation, step: &RunStep) -> Result<(), Error> {
         Security::Sandbox => {}
         Security::Insecure => return Err(Error::Security),
     }
-    match step.mounts.first() {
-        None => Ok(()),
-        Some(mount) => Err(Error::Mount(mount_type(mount))),
+    // A change of root alone shows nothing that is not in the root.
+    match step.mounts.iter().find(|mount| has_target(mount)) {
+        Some(mount) if matches!(isolation, Isolation::Chroot) => {
+            Err(Error::Mount(mount_type(mount)))
+        }
+        _ => Ok(()),
     }
+}
+
+/// Tells whether there is more to a mount than a variable.
+fn has_target(mount: &RunMount) -> bool {
+    !matches!(mount, RunMount::Secret { target: None, .. })
 }
 
 fn mount_type(mount: &RunMount) -> &'static str {

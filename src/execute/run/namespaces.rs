@@ -11,6 +11,7 @@ use rustix::mount::{
 };
 use rustix::thread::UnshareFlags;
 
+use super::borrow::{Borrowed, Nested};
 use super::failure::{Context, Failure, Step};
 use super::job::Command;
 use super::stubs::Kind;
@@ -70,23 +71,20 @@ pub struct Options<'a> {
     pub hostname: &'a str,
 }
 
-/// Makes `root` the root of this process, with `/proc`, `/sys`, `/dev` and the resolver's files in it.
+/// Makes the current directory the root of this process, with `/proc`, `/sys`, `/dev`, the resolver's files and what is lent in it.
+///
+/// Returns what was created in mounts to hold others.
 pub fn enter(
-    root: BorrowedFd<'_>,
     options: Options<'_>,
     command: Option<&Command>,
-) -> Result<(), Failure> {
-    rustix::process::fchdir(root).to("enter the private root")?;
+    lent: &[Borrowed<'_>],
+) -> Result<Nested, Failure> {
     let mut flags = UnshareFlags::NEWNS | UnshareFlags::NEWIPC | UnshareFlags::NEWUTS;
     if options.isolate_network {
         flags |= UnshareFlags::NEWNET;
     }
     syscalls::unshare(flags).to("unshare the mount, ipc and uts namespaces")?;
-    rustix::mount::mount_change(
-        "/",
-        MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC,
-    )
-    .to("stop mounts from propagating")?;
+    stop_propagation()?;
     if options.isolate_network {
         let socket = std::net::UdpSocket::bind("0.0.0.0:0").to("open a socket")?;
         syscalls::loopback_up(&socket).to("bring the loopback interface up")?;
@@ -103,10 +101,21 @@ pub fn enter(
     if !options.user {
         top.mask(options.pid)?;
     }
+    let mut nested = Nested::default();
+    for lent in lent {
+        let place = |path: &str| top.open(path);
+        lent.mount(top.tree.as_fd(), &place, &mut nested)?;
+    }
     rustix::process::fchdir(&top.tree).to("enter the private root")?;
     rustix::process::pivot_root(".", ".").to("pivot_root")?;
     rustix::mount::unmount(".", UnmountFlags::DETACH).to("unmount the old root")?;
-    rustix::process::chdir("/").to("enter the new root")
+    rustix::process::chdir("/").to("enter the new root")?;
+    Ok(nested)
+}
+
+pub(super) fn stop_propagation() -> Result<(), Failure> {
+    let slave = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
+    rustix::mount::mount_change("/", slave).to("stop mounts from propagating")
 }
 
 /// The private root as a mount of its own.
@@ -207,11 +216,8 @@ impl Root {
         let own_name = rustix::system::uname();
         let hosts = format!("127.0.0.1\t{}\n", own_name.nodename().to_string_lossy());
         self.mount_copy(&files, "/etc/hosts", &hosts)?;
-        rustix::mount::unmount(
-            format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&files)),
-            UnmountFlags::DETACH,
-        )
-        .to("detach the resolver's files")?;
+        rustix::mount::unmount(proc_path(&files), UnmountFlags::DETACH)
+            .to("detach the resolver's files")?;
 
         let memory = [("mode", "1777"), ("size", "65536k")];
         attach(
@@ -279,7 +285,7 @@ const NO_EXEC: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NOSUID
     .union(MountAttrFlags::MOUNT_ATTR_NODEV)
     .union(MountAttrFlags::MOUNT_ATTR_NOEXEC);
 
-fn new_filesystem(
+pub(super) fn new_filesystem(
     kind: &str,
     options: &[(&str, &str)],
     attributes: MountAttrFlags,
@@ -303,7 +309,7 @@ fn new_terminals() -> Result<OwnedFd, Failure> {
         .or_else(|_| new_filesystem("devpts", &options[..2], attributes))
 }
 
-fn clone_tree(directory: impl AsFd, path: &str) -> Result<OwnedFd, Failure> {
+pub(super) fn clone_tree(directory: impl AsFd, path: &str) -> Result<OwnedFd, Failure> {
     rustix::mount::open_tree(
         directory.as_fd(),
         path,
@@ -315,7 +321,11 @@ fn clone_tree(directory: impl AsFd, path: &str) -> Result<OwnedFd, Failure> {
     .to(&format!("bind `{path}`"))
 }
 
-fn attach(mount: &OwnedFd, directory: BorrowedFd<'_>, path: &str) -> Result<(), Failure> {
+pub(super) fn attach(
+    mount: &OwnedFd,
+    directory: BorrowedFd<'_>,
+    path: &str,
+) -> Result<(), Failure> {
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
     rustix::mount::move_mount(mount.as_fd(), "", directory, path, flags).to("attach a mount")
 }
@@ -326,8 +336,11 @@ fn make_read_only(mount: &OwnedFd) -> Result<(), Failure> {
         | MountFlags::NOSUID
         | MountFlags::NODEV
         | MountFlags::NOEXEC;
-    let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(mount));
-    rustix::mount::mount_remount(path, flags, "").to("make a part of /proc read-only")
+    rustix::mount::mount_remount(proc_path(mount), flags, "").to("make a part of /proc read-only")
+}
+
+pub(super) fn proc_path(mount: &OwnedFd) -> String {
+    format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(mount))
 }
 
 fn make_directory(parent: &OwnedFd, name: &str) -> Result<(), Failure> {

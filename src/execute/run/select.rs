@@ -316,6 +316,7 @@ fn trial(
     let job = Job {
         mode,
         command: None,
+        lent: Vec::new(),
     };
     let descriptors = [handle.as_fd()];
     match child::run(

@@ -68,6 +68,7 @@ pub fn run_in_user_namespace(executable: &Path, interrupt: &Interrupt) -> Result
             groups: Vec::new(),
             script: None,
         }),
+        lent: Vec::new(),
     };
     let mut write_maps = |pid| {
         with_helper("newuidmap", pid, &maps.uids)?;

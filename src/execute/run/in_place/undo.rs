@@ -12,7 +12,16 @@ use super::{Error, dir, processes};
 use crate::layer::LayerPath;
 
 /// What of the work directory is worthless after a process that was killed.
-const LEFTOVERS: [&str; 6] = ["stages", "secrets", "lost", "discarded", "under", "trial"];
+const LEFTOVERS: [&str; 8] = [
+    "stages",
+    "images",
+    "secrets",
+    "lent",
+    "lost",
+    "discarded",
+    "under",
+    "trial",
+];
 
 /// Puts back what was moved aside when dropped, which only happens while unwinding.
 pub(super) struct Undo<'a>(pub(super) &'a Container);
