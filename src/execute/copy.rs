@@ -6,10 +6,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Read};
 
+use super::selection::{self, Role, Selection, select};
 use super::target::Target;
-use super::tree::{Candidate, Owners, Tree, verdict_on};
+use super::tree::{Candidate, Owners, Tree};
 use super::{Error, Remote, add};
-use crate::context::dockerignore::{Matcher, Verdict};
+use crate::context::dockerignore::Matcher;
 use crate::layer::entry::Time;
 use crate::layer::{Entry, Kind, LayerPath};
 use crate::plan::{CopySource, CopyStep, Unpack};
@@ -119,13 +120,6 @@ enum Source<'a> {
     Selection(Selection),
 }
 
-/// What `--parents` takes: the entries of a directory that a pattern selects.
-struct Selection {
-    base: LayerPath,
-    /// Hides everything but what is selected.
-    matcher: Matcher,
-}
-
 /// Where to, as written.
 struct Destination {
     /// Joined with the working directory.
@@ -149,37 +143,6 @@ impl Destination {
                 || typed.ends_with("/."),
         }
     }
-}
-
-/// Splits a source of `--parents` at its pivot and makes its pattern a selection (PAR-2, PAR-5).
-fn select(tree: &Tree<'_>, word: &str) -> Result<Selection, Error> {
-    let (before, pattern) = word.split_once("/./").unwrap_or(("", word));
-    let before = LayerPath::clean(before);
-    let base = tree.candidate(&before, &before)?;
-    let pattern = LayerPath::clean(pattern);
-    let text = String::from_utf8_lossy(pattern.as_bytes()).into_owned();
-    let is_literal = !text.contains(['*', '?', '[', '\\']);
-    if is_literal && !pattern.is_root() {
-        let path = base.path.join(pattern.as_bytes());
-        // Symlinks on the way are not followed (PAR-5).
-        for dir in path.ancestors() {
-            if !tree.root.stat(&dir)?.is_some_and(|stat| stat.is_dir()) {
-                return Err(tree.not_found(&before.join(pattern.as_bytes()), false));
-            }
-        }
-        let found = tree.root.stat(&path)?;
-        if !found.is_some_and(|stat| stat.is_symlink()) {
-            tree.candidate(&path, &before.join(pattern.as_bytes()))?;
-        }
-    }
-    Ok(Selection {
-        base: base.path,
-        // The root itself selects nothing (PAR-6).
-        matcher: match pattern.is_root() {
-            true => Matcher::new(["**"])?,
-            false => Matcher::new(["**".to_owned(), format!("!{text}")])?,
-        },
-    })
 }
 
 struct Copier<'a> {
@@ -271,98 +234,36 @@ impl Copier<'_> {
     }
 
     /// Copies what is below `from` and neither ignored nor excluded, and selected if there is a selection.
-    ///
-    /// A directory that is hidden itself is made once something below it is copied.
     fn copy_tree(
         &mut self,
         from: &LayerPath,
         to: &LayerPath,
         select: Option<&Matcher>,
     ) -> Result<(), Error> {
-        let none = Matcher::default();
-        let ignore = self.tree.ignore.unwrap_or(&none);
-        let exclude = self.exclude;
-        let mut levels = vec![Level {
-            dir: from.clone(),
-            pending: None,
-            ignore: verdict_on(ignore, from),
-            exclude: exclude.root(),
-            select: select.map(Matcher::root),
-        }];
-        let mut walk = self.tree.root.walk(from)?;
-        while let Some(found) = walk.next()? {
-            levels.truncate(found.depth + 1);
-            let above = &levels[found.depth];
-            let path = found.layer_path();
-            let stat = found.stat;
+        let (tree, exclude) = (self.tree, self.exclude);
+        let mut copy = |path: &LayerPath, stat: &Stat, role: Role| {
             let below = path.strip_prefix(from).unwrap_or_default();
-            let level = Level {
-                ignore: ignore.enter(&above.ignore, &path),
-                exclude: exclude.enter(&above.exclude, &below),
-                select: above
-                    .select
-                    .as_ref()
-                    .zip(select)
-                    .map(|(verdict, select)| select.enter(verdict, &below)),
-                pending: None,
-                dir: path,
-            };
-            let is_hidden = level.ignore.excluded() || level.exclude.excluded();
-            let is_selected = level
-                .select
-                .as_ref()
-                .is_none_or(|verdict| !verdict.excluded());
-            if !is_hidden && is_selected {
-                self.make_pending(&mut levels, from, to)?;
-                self.copy_entry(&level.dir, &stat, to.join(below.as_bytes()))?;
-                levels.push(level);
-                continue;
+            let to = to.join(below.as_bytes());
+            match role {
+                Role::Entry => self.copy_entry(path, stat, to),
+                Role::Intermediate => self.copy_intermediate(path, *stat, to),
             }
-            let keeps_below = stat.is_dir()
-                && ignore.keeps_below(&level.ignore, &level.dir)
-                && exclude.keeps_below(&level.exclude, &below)
-                && level
-                    .select
-                    .as_ref()
-                    .zip(select)
-                    .is_none_or(|(verdict, select)| select.keeps_below(verdict, &below));
-            if keeps_below {
-                let pending = Some(match is_selected {
-                    true => Pending::Copy(stat),
-                    false => Pending::Intermediate(stat),
-                });
-                levels.push(Level { pending, ..level });
-            } else {
-                walk.skip();
-                levels.push(level);
-            }
-        }
-        Ok(())
+        };
+        selection::visit(tree, from, exclude, select, &mut copy)
     }
 
-    fn make_pending(
+    /// Makes a directory on the way to what `--parents` selects: its own time, and an existing one gets the mode only (PAR-4).
+    fn copy_intermediate(
         &mut self,
-        levels: &mut [Level],
         from: &LayerPath,
-        to: &LayerPath,
+        mut stat: Stat,
+        to: LayerPath,
     ) -> Result<(), Error> {
-        for level in levels {
-            let below = level.dir.strip_prefix(from).unwrap_or_default();
-            let path = to.join(below.as_bytes());
-            match level.pending.take() {
-                None => {}
-                Some(Pending::Copy(stat)) => self.copy_entry(&level.dir, &stat, path)?,
-                Some(Pending::Intermediate(mut stat)) => {
-                    stat.mtime = self.now;
-                    if self.target.kind(&path)? == Some(FileType::Directory) {
-                        self.target.adopt_mode(&path, stat.mode)?;
-                    } else {
-                        self.copy_entry(&level.dir, &stat, path)?;
-                    }
-                }
-            }
+        stat.mtime = self.now;
+        match self.target.kind(&to)? == Some(FileType::Directory) {
+            true => self.target.adopt_mode(&to, stat.mode),
+            false => self.copy_entry(from, &stat, to),
         }
-        Ok(())
     }
 
     fn copy_entry(&mut self, from: &LayerPath, stat: &Stat, to: LayerPath) -> Result<(), Error> {
@@ -427,21 +328,4 @@ fn new_file(path: LayerPath, size: u64, mode: u32, mtime: Time) -> Entry {
         mtime,
         xattrs: BTreeMap::new(),
     }
-}
-
-/// A directory on the way down a tree.
-struct Level {
-    dir: LayerPath,
-    pending: Option<Pending>,
-    ignore: Verdict,
-    exclude: Verdict,
-    select: Option<Verdict>,
-}
-
-/// A directory that is made only if something below it is copied.
-enum Pending {
-    /// Like any other.
-    Copy(Stat),
-    /// On the way to what `--parents` selects: its own time, and an existing one gets the mode only (PAR-4).
-    Intermediate(Stat),
 }

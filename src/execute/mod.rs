@@ -16,6 +16,8 @@ mod tree;
 
 mod glob;
 
+mod selection;
+
 mod target;
 
 mod ignored;
