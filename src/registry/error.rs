@@ -205,7 +205,7 @@ impl Code {
 
 impl Error {
     /// Returns the error with its causes on one line, for a warning.
-    pub(super) fn chain(&self) -> String {
+    pub fn chain(&self) -> String {
         let mut text = self.to_string();
         let mut cause = self.source();
         while let Some(current) = cause {
@@ -247,6 +247,19 @@ impl Error {
             Self::Status(answer) => answer.retry_after,
             _ => None,
         }
+    }
+
+    /// Tells whether something is there that is not what it should be, rather than nothing or no answer.
+    pub fn is_damage(&self) -> bool {
+        matches!(
+            self,
+            Self::Document { .. }
+                | Self::NotAnImage { .. }
+                | Self::NoPlatform { .. }
+                | Self::WrongDigest { .. }
+                | Self::WrongSize { .. }
+                | Self::TooLong { .. }
+        )
     }
 
     /// Tells whether the registry refused to move a tag that it declares immutable.

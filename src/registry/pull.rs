@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap};
+use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
 use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -131,6 +131,30 @@ impl Client {
             Err(error) if error.status() == Some(StatusCode::NOT_FOUND) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Tells whether a repository has a blob in full length, as far as its registry says.
+    ///
+    /// A registry that answers anything but 404 to the question is believed to have it: reading will show.
+    pub async fn has_whole_blob(
+        &self,
+        image: &ImageRef,
+        descriptor: &Descriptor,
+    ) -> Result<bool, Error> {
+        let path = format!("/v2/{}/blobs/{}", image.repository, descriptor.digest);
+        let scope = Scope::pull(&image.repository);
+        let request = Request::new(&image.registry, scope, Method::HEAD, Target::Path(path));
+        let response = match self.send_once(&request, None).await {
+            Ok(response) => response,
+            Err(error) => match error.status() {
+                Some(StatusCode::NOT_FOUND) => return Ok(false),
+                Some(_) => return Ok(true),
+                None => return Err(error),
+            },
+        };
+        let size = response.headers().get(CONTENT_LENGTH);
+        let size: Option<u64> = size.and_then(|size| size.to_str().ok()?.parse().ok());
+        Ok(size.is_none_or(|size| size == descriptor.size))
     }
 
     async fn find(
