@@ -25,16 +25,18 @@
 //! rootfs      image layer
 //! context     interrupt image layer net rootfs
 //! snapshot    image layer rootfs store
-//! execute     interrupt image layer plan net context rootfs dockerfile
+//! cache       image dockerfile layer plan net registry store layout
+//! execute     interrupt image layer plan net context rootfs dockerfile cache
 //! output      interrupt image layer net registry store layout rootfs
 //! log         image
-//! build       interrupt image net dockerfile layer plan store layout registry context rootfs snapshot execute output
-//! cli         interrupt image net dockerfile plan registry context execute output log build layout store
-//! report      interrupt image dockerfile plan registry context execute output build cli log layer rootfs snapshot store layout net
-//! job         interrupt image net dockerfile layer plan store layout registry context rootfs snapshot execute output build cli log report
+//! build       interrupt image net dockerfile layer plan store layout registry context rootfs snapshot execute cache output
+//! cli         interrupt image net dockerfile plan registry context execute cache output log build layout store
+//! report      interrupt image dockerfile plan registry context execute cache output build cli log layer rootfs snapshot store layout net
+//! job         interrupt image net dockerfile layer plan store layout registry context rootfs snapshot execute cache output build cli log report
 //! ```
 
 pub mod build;
+pub mod cache;
 pub mod cli;
 pub mod context;
 pub mod design;

@@ -16,6 +16,8 @@ mod tree;
 
 mod glob;
 
+mod reads;
+
 mod selection;
 
 mod target;
@@ -29,6 +31,7 @@ mod error;
 pub use copy::copy;
 pub use error::Error;
 pub use ignored::ignored_sources;
+pub use reads::{Hashes, files_of_copy, files_of_mount};
 pub use remote::{Means, Remote, fetch};
 pub use tree::{Owners, Tree};
 pub use workdir::workdir;

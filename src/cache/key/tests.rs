@@ -1,0 +1,323 @@
+//! Every input flipped gives another key; what is no input does not.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::dockerfile::instruction::{Heredoc, Network, Security};
+
+fn writing() -> Writing {
+    Writing {
+        compression: Compression::Gzip,
+        level: None,
+        epoch: None,
+        ignore: Vec::new(),
+    }
+}
+
+fn run_step() -> RunStep {
+    RunStep {
+        args: ["/bin/sh", "-c", "make"].map(str::to_owned).to_vec(),
+        env: BTreeMap::from([("A".to_owned(), "1".to_owned())]),
+        proxy_env: BTreeMap::new(),
+        working_dir: "/w".to_owned(),
+        user: "app".to_owned(),
+        hostname: "host".to_owned(),
+        network: Network::Default,
+        security: Security::Sandbox,
+        script: Some(Heredoc {
+            name: "EOF".to_owned(),
+            body: b"#!/bin/sh\n".to_vec(),
+            raw_body: String::new(),
+            expand: true,
+            strip_tabs: false,
+        }),
+        mounts: vec![
+            RunMount::Bind {
+                target: "/b".to_owned(),
+                from: Source::Context,
+                source: "/".to_owned(),
+                readonly: true,
+            },
+            RunMount::Cache {
+                target: "/c".to_owned(),
+                id: "c".to_owned(),
+                from: None,
+                source: String::new(),
+                sharing: Sharing::Shared,
+                readonly: false,
+                mode: 0o755,
+                uid: 0,
+                gid: 0,
+            },
+            RunMount::Tmpfs {
+                target: "/t".to_owned(),
+                size: None,
+            },
+            RunMount::Secret {
+                id: "s".to_owned(),
+                target: None,
+                env: None,
+                required: false,
+                mode: 0o400,
+                uid: 0,
+                gid: 0,
+            },
+            RunMount::Ssh {
+                id: "default".to_owned(),
+                target: "/ssh".to_owned(),
+                required: false,
+                mode: 0o600,
+                uid: 0,
+                gid: 0,
+            },
+        ],
+    }
+}
+
+fn copy_step() -> CopyStep {
+    CopyStep {
+        unpack: Unpack::Never,
+        from: Source::Context,
+        sources: vec![
+            CopySource::Path("src".to_owned()),
+            CopySource::Inline {
+                name: "EOF".to_owned(),
+                content: b"text".to_vec(),
+            },
+        ],
+        destination: "/dst/".to_owned(),
+        working_dir: "/".to_owned(),
+        chown: None,
+        chmod: None,
+        link: false,
+        parents: false,
+        exclude: Vec::new(),
+    }
+}
+
+fn file(path: &str, content: &str) -> InputFile {
+    InputFile {
+        source: 0,
+        path: LayerPath::clean(path),
+        is_intermediate: false,
+        content: Content::File(Digest::of(content.as_bytes())),
+        mode: 0o644,
+        owner: None,
+        xattrs: Vec::new(),
+    }
+}
+
+fn files() -> Vec<InputFile> {
+    vec![file("a", "1"), file("b", "2")]
+}
+
+fn below() -> Key {
+    scratch(&Platform::new("linux", "amd64", ""))
+}
+
+/// Checks that all changes give keys that differ from the original's and from each other's.
+fn all_differ<T: Clone>(
+    original: &T,
+    key: impl Fn(&T) -> Key,
+    changes: &[(&str, &dyn Fn(&mut T))],
+) {
+    let mut seen = BTreeMap::from([(key(original), "nothing")]);
+    for (name, change) in changes {
+        let mut changed = original.clone();
+        change(&mut changed);
+        if let Some(other) = seen.insert(key(&changed), name) {
+            panic!("changing {name} gives the key of changing {other}");
+        }
+    }
+}
+
+#[test]
+fn whatever_a_run_sees_is_in_its_key() {
+    type Seen = (RunStep, Vec<Input>, Writing, Key);
+    fn mount(seen: &mut Seen, index: usize) -> &mut RunMount {
+        &mut seen.0.mounts[index]
+    }
+    let original: Seen = (run_step(), vec![Input::Files(files())], writing(), below());
+    let key = |(step, mounts, writing, below): &Seen| run(below, step, mounts, writing);
+    #[rustfmt::skip] // a table keeps its columns
+    let changes: &[(&str, &dyn Fn(&mut Seen))] = &[
+        ("an argument",     &|s| s.0.args[2] = "make x".into()),
+        ("the shell",       &|s| s.0.args[0] = "/bin/bash".into()),
+        ("a split word",    &|s| s.0.args = vec!["/bin/sh".into(), "-cmake".into()]),
+        ("a value",         &|s| drop(s.0.env.insert("A".into(), "2".into()))),
+        ("an empty value",  &|s| drop(s.0.env.insert("A".into(), "".into()))),
+        ("a new variable",  &|s| drop(s.0.env.insert("B".into(), "".into()))),
+        ("no variable",     &|s| s.0.env.clear()),
+        ("the directory",   &|s| s.0.working_dir = "/".into()),
+        ("the user",        &|s| s.0.user = String::new()),
+        ("the host name",   &|s| s.0.hostname = "other".into()),
+        ("the network",     &|s| s.0.network = Network::None),
+        ("host network",    &|s| s.0.network = Network::Host),
+        ("the security",    &|s| s.0.security = Security::Insecure),
+        ("the script",      &|s| s.0.script.as_mut().unwrap().body.push(b'x')),
+        ("its name",        &|s| s.0.script.as_mut().unwrap().name.push('x')),
+        ("no script",       &|s| s.0.script = None),
+        ("mount order",     &|s| s.0.mounts.swap(0, 1)),
+        ("a mount less",    &|s| drop(s.0.mounts.pop())),
+        ("bind target",     &|s| if let RunMount::Bind { target, .. } = mount(s, 0) { target.push('x') }),
+        ("bind source",     &|s| if let RunMount::Bind { source, .. } = mount(s, 0) { source.push('x') }),
+        ("bind writable",   &|s| if let RunMount::Bind { readonly, .. } = mount(s, 0) { *readonly = false }),
+        ("cache id",        &|s| if let RunMount::Cache { id, .. } = mount(s, 1) { id.push('x') }),
+        ("cache sharing",   &|s| if let RunMount::Cache { sharing, .. } = mount(s, 1) { *sharing = Sharing::Locked }),
+        ("cache mode",      &|s| if let RunMount::Cache { mode, .. } = mount(s, 1) { *mode = 0o700 }),
+        ("cache uid",       &|s| if let RunMount::Cache { uid, .. } = mount(s, 1) { *uid = 1 }),
+        ("cache gid",       &|s| if let RunMount::Cache { gid, .. } = mount(s, 1) { *gid = 1 }),
+        ("tmpfs size",      &|s| if let RunMount::Tmpfs { size, .. } = mount(s, 2) { *size = Some(1) }),
+        ("secret id",       &|s| if let RunMount::Secret { id, .. } = mount(s, 3) { id.push('x') }),
+        ("secret target",   &|s| if let RunMount::Secret { target, .. } = mount(s, 3) { *target = Some("/s".into()) }),
+        ("secret env",      &|s| if let RunMount::Secret { env, .. } = mount(s, 3) { *env = Some("S".into()) }),
+        ("secret required", &|s| if let RunMount::Secret { required, .. } = mount(s, 3) { *required = true }),
+        ("ssh id",          &|s| if let RunMount::Ssh { id, .. } = mount(s, 4) { id.push('x') }),
+        ("mounted content", &|s| s.1 = vec![Input::Files(vec![file("a", "1"), file("b", "3")])]),
+        ("mounted stage",   &|s| s.1 = vec![Input::Stage(below())]),
+        ("mounted image",   &|s| s.1 = vec![Input::Image(Vec::new())]),
+        ("compression",     &|s| s.2.compression = Compression::Zstd),
+        ("level",           &|s| s.2.level = Some(1)),
+        ("epoch",           &|s| s.2.epoch = Some(0)),
+        ("ignored path",    &|s| s.2.ignore = vec![LayerPath::clean("x")]),
+        ("what is below",   &|s| s.3 = after(&s.3, &s.3)),
+    ];
+    all_differ(&original, key, changes);
+}
+
+#[test]
+fn proxies_are_in_no_key() {
+    let key = |step: &RunStep| run(&below(), step, &[], &writing());
+    let mut other = run_step();
+    other.proxy_env.insert("HTTP_PROXY".into(), "p".into());
+    assert_eq!(key(&run_step()), key(&other));
+}
+
+#[test]
+fn whatever_a_copy_reads_and_writes_is_in_its_key() {
+    type Seen = (CopyStep, Vec<InputFile>, Key);
+    let original: Seen = (copy_step(), files(), below());
+    let key =
+        |(step, files, below): &Seen| copy(below, step, &Input::Files(files.clone()), &writing());
+    #[rustfmt::skip] // a table keeps its columns
+    let changes: &[(&str, &dyn Fn(&mut Seen))] = &[
+        ("ADD",             &|s| s.0.unpack = Unpack::Local),
+        ("ADD --unpack",    &|s| s.0.unpack = Unpack::Always),
+        ("the source kind", &|s| s.0.from = Source::Scratch),
+        ("a source word",   &|s| s.0.sources[0] = CopySource::Path("src/".into())),
+        ("heredoc body",    &|s| s.0.sources[1] = CopySource::Inline { name: "EOF".into(), content: b"other".to_vec() }),
+        ("heredoc name",    &|s| s.0.sources[1] = CopySource::Inline { name: "E".into(), content: b"text".to_vec() }),
+        ("a URL",           &|s| s.0.sources[1] = CopySource::Url { url: "u".into(), checksum: None }),
+        ("its checksum",    &|s| s.0.sources[1] = CopySource::Url { url: "u".into(), checksum: Some("c".into()) }),
+        ("git",             &|s| s.0.sources[1] = CopySource::Git { url: "u".into(), checksum: None, keep_git_dir: None }),
+        ("git dir",         &|s| s.0.sources[1] = CopySource::Git { url: "u".into(), checksum: None, keep_git_dir: Some(true) }),
+        ("source order",    &|s| s.0.sources.reverse()),
+        ("destination",     &|s| s.0.destination = "/dst".into()),
+        ("directory",       &|s| s.0.working_dir = "/w".into()),
+        ("chown",           &|s| s.0.chown = Some("1".into())),
+        ("chown group",     &|s| s.0.chown = Some("1:1".into())),
+        ("chmod",           &|s| s.0.chmod = Some(Chmod::Octal(0o755))),
+        ("chmod symbolic",  &|s| s.0.chmod = Some(Chmod::Symbolic("a+x".into()))),
+        ("link",            &|s| s.0.link = true),
+        ("parents",         &|s| s.0.parents = true),
+        ("exclude",         &|s| s.0.exclude = vec!["x".into()]),
+        ("content",         &|s| s.1[0].content = file("a", "x").content),
+        ("mode",            &|s| s.1[0].mode = 0o755),
+        ("name",            &|s| s.1[0].path = LayerPath::clean("aa")),
+        ("which source",    &|s| s.1[1].source = 1),
+        ("order",           &|s| s.1.reverse()),
+        ("a file less",     &|s| drop(s.1.pop())),
+        ("owner",           &|s| s.1[0].owner = Some((0, 0))),
+        ("xattr",           &|s| s.1[0].xattrs = vec![(b"user.a".to_vec(), b"1".to_vec())]),
+        ("hard link",       &|s| s.1[1].content = Content::HardLink(LayerPath::clean("0/a"))),
+        ("symlink",         &|s| s.1[1].content = Content::Symlink(b"a".to_vec())),
+        ("directory",       &|s| s.1[1].content = Content::Directory),
+        ("fifo",            &|s| s.1[1].content = Content::Fifo),
+        ("intermediate",    &|s| s.1[1].is_intermediate = true),
+        ("what is below",   &|s| s.2 = after(&s.2, &s.2)),
+    ];
+    all_differ(&original, key, changes);
+    let of = |input| copy(&below(), &copy_step(), &input, &writing());
+    assert_ne!(
+        of(Input::Stage(below())),
+        of(Input::Stage(after(&below(), &below())))
+    );
+    let layers = |name: &[u8]| Input::Image(vec![DiffId::new(Digest::of(name))]);
+    assert_ne!(of(layers(b"1")), of(layers(b"2")));
+}
+
+#[test]
+fn a_linked_copy_does_not_depend_on_what_is_below() {
+    #[rustfmt::skip] // a table keeps its columns
+    let cases = [
+        // chown         chmod  depends
+        (None,           None,  false),
+        (Some("1:2"),    None,  false),
+        (Some("app"),    None,  true),
+        (None,           Some(Chmod::Octal(0o755)), true),
+    ];
+    for (chown, chmod, depends) in cases {
+        let step = CopyStep {
+            link: true,
+            chown: chown.map(str::to_owned),
+            chmod,
+            ..copy_step()
+        };
+        let key = |below: &Key| copy(below, &step, &Input::Files(files()), &writing());
+        let differ = key(&below()) != key(&after(&below(), &below()));
+        assert_eq!(differ, depends, "{step:?}");
+    }
+}
+
+#[test]
+fn bases_differ_by_layers_and_platform_only() {
+    let platform = |architecture| Platform::new("linux", architecture, "");
+    let layers = |names: &[&str]| -> Vec<DiffId> {
+        let layer = |name: &&str| DiffId::new(Digest::of(name.as_bytes()));
+        names.iter().map(layer).collect()
+    };
+    let keys = [
+        scratch(&platform("amd64")),
+        scratch(&platform("arm64")),
+        image(&layers(&[]), &platform("amd64")),
+        image(&layers(&["a"]), &platform("amd64")),
+        image(&layers(&["a"]), &platform("arm64")),
+        image(&layers(&["a", "b"]), &platform("amd64")),
+        image(&layers(&["b", "a"]), &platform("amd64")),
+    ];
+    for (index, key) in keys.iter().enumerate() {
+        assert!(!keys[..index].contains(key), "{index}");
+    }
+    let step = WorkdirStep {
+        path: "/w".to_owned(),
+        user: String::new(),
+    };
+    let other = WorkdirStep {
+        user: "app".to_owned(),
+        ..step.clone()
+    };
+    let key = |step| workdir(&keys[0], step, &writing());
+    assert_ne!(key(&step), key(&other));
+}
+
+proptest! {
+    /// Words cut at other places, moved between fields or reordered give another key.
+    #[test]
+    fn no_two_steps_share_a_key(
+        one in (prop::collection::vec("[ab]{0,2}", 0..4), "[ab]{0,2}", "[ab]{0,2}"),
+        two in (prop::collection::vec("[ab]{0,2}", 0..4), "[ab]{0,2}", "[ab]{0,2}"),
+    ) {
+        let key = |(args, working_dir, user): &(Vec<String>, String, String)| {
+            let step = RunStep {
+                args: args.clone(),
+                working_dir: working_dir.clone(),
+                user: user.clone(),
+                ..run_step()
+            };
+            run(&below(), &step, &[], &writing())
+        };
+        prop_assert_eq!(key(&one) == key(&two), one == two);
+    }
+}

@@ -1,0 +1,220 @@
+//! The layer cache: layers under keys that say everything they depend on.
+//!
+//! [`key`] computes the keys, from values alone. [`LayerCache`] looks them up all at once and stores new layers: each entry is a small image
+//! with one layer, in a registry under the key as its tag, or in an OCI layout whose name ends with the key. An entry that is damaged
+//! or not ours counts as absent and is overwritten.
+
+pub mod entry;
+pub mod key;
+
+mod directory;
+mod remote;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use futures_util::stream::{self, StreamExt};
+use time::OffsetDateTime;
+
+use crate::image::{Compression, ImageRef, Layer, Platform};
+use crate::layout::Layout;
+use crate::store::BlobStore;
+use crate::{layout, registry, store};
+
+pub use key::Key;
+
+/// Where cached layers are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Repository {
+    /// Without tag and digest.
+    Registry(ImageRef),
+    /// Directories whose names begin like this (`oci:PATH`).
+    Layouts(PathBuf),
+}
+
+/// What is cached, and for how long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    pub repository: Repository,
+    /// Layers of `COPY` and `ADD` (`--cache-copy-layers`).
+    pub copies: bool,
+    /// Layers of `RUN` and `WORKDIR` (`--cache-run-layers`).
+    pub runs: bool,
+    /// How old an entry may be (`--cache-ttl`).
+    pub ttl: Duration,
+    /// New layers are stored (not with `--no-push-cache`).
+    pub push: bool,
+}
+
+/// A cache to look into and to add to; clones share its connections.
+#[derive(Clone)]
+pub struct LayerCache {
+    options: Options,
+    client: registry::Client,
+}
+
+/// A cached layer.
+#[derive(Debug, Clone)]
+pub struct Hit {
+    pub layer: Layer,
+    /// When the layer was made.
+    pub created: OffsetDateTime,
+    pub origin: Origin,
+}
+
+/// Where the blob of a cached layer is.
+#[derive(Debug, Clone)]
+pub enum Origin {
+    Registry(ImageRef),
+    Layout(Layout),
+}
+
+/// What was found under a key.
+#[derive(Debug)]
+pub enum Lookup {
+    Hit(Hit),
+    Absent,
+    Expired,
+    /// Something is there that cannot be used.
+    Broken(String),
+    /// The repository did not answer.
+    Failed(Box<registry::Error>),
+}
+
+/// What kept a layer from being fetched or stored.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Registry(#[from] Box<registry::Error>),
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    #[error(transparent)]
+    Layout(#[from] layout::Error),
+    #[error("cannot read the layer {digest}")]
+    Read {
+        digest: crate::image::Digest,
+        source: std::io::Error,
+    },
+    #[error("the layer's tar has the digest {found}, but its diff_id is {wanted}")]
+    DiffId {
+        found: crate::image::Digest,
+        wanted: crate::image::DiffId,
+    },
+}
+
+/// Requests for entries at the same time.
+const CONCURRENT_LOOKUPS: usize = 8;
+
+impl LayerCache {
+    /// Makes a cache; `client` is the one that pushes, since mirrors have nothing of what we store.
+    pub fn new(options: Options, client: registry::Client) -> Self {
+        Self { options, client }
+    }
+
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Returns how an entry is called, for the log.
+    pub fn name(&self, key: &Key) -> String {
+        match &self.options.repository {
+            Repository::Registry(repository) => remote::reference(repository, key).to_string(),
+            Repository::Layouts(prefix) => format!("oci:{}:{key}", prefix.display()),
+        }
+    }
+
+    /// Looks all keys up, at the same time; the answers stand in the order of the keys.
+    pub fn look_up(
+        &self,
+        keys: &[Key],
+        platform: &Platform,
+        compression: Compression,
+    ) -> Vec<Lookup> {
+        let oldest = OffsetDateTime::now_utc() - self.options.ttl;
+        let wanted = entry::Wanted {
+            compression,
+            oldest,
+        };
+        match &self.options.repository {
+            Repository::Layouts(prefix) => keys
+                .iter()
+                .map(|key| directory::look_up(prefix, key, platform, &wanted))
+                .collect(),
+            Repository::Registry(repository) => {
+                let lookups = keys
+                    .iter()
+                    .map(|key| remote::look_up(&self.client, repository, key, platform, &wanted));
+                let lookups: Vec<_> = lookups.collect();
+                let answers = stream::iter(lookups).buffered(CONCURRENT_LOOKUPS).collect();
+                self.client.net().block_on(answers)
+            }
+        }
+    }
+
+    /// Brings a cached layer into a store, and checks that it is what its entry says.
+    ///
+    /// # Errors
+    /// [`Error::Read`] if the blob is missing, short or another one; [`Error::DiffId`].
+    pub fn fetch(&self, hit: &Hit, store: &BlobStore) -> Result<(), Error> {
+        if store.size(&hit.layer.descriptor.digest)?.is_some() {
+            return Ok(());
+        }
+        entry::fetch(&hit.layer, self.open(hit)?, store)
+    }
+
+    /// Opens the blob of a cached layer; the reader fails at its end if it is not the one described.
+    pub fn open(&self, hit: &Hit) -> Result<Box<dyn std::io::Read + Send>, Error> {
+        let descriptor = &hit.layer.descriptor;
+        match &hit.origin {
+            Origin::Registry(image) => Ok(Box::new(self.client.blob(image, descriptor))),
+            Origin::Layout(layout) => match layout.blobs().verified(descriptor)? {
+                Some(blob) => Ok(Box::new(blob)),
+                None => Err(Error::Read {
+                    digest: descriptor.digest.clone(),
+                    source: std::io::ErrorKind::NotFound.into(),
+                }),
+            },
+        }
+    }
+
+    /// Stores a new layer of `store` under its key.
+    ///
+    /// A registry gets it in the background; directories are written at once, because an absolute path means something else while a
+    /// command runs in place.
+    pub fn put(&self, new: entry::New, store: &BlobStore) -> Storing {
+        tracing::info!("Pushing layer {} to cache now", self.name(&new.key));
+        match &self.options.repository {
+            Repository::Layouts(prefix) => Storing::Done(directory::put(prefix, &new, store)),
+            Repository::Registry(repository) => {
+                let (client, repository, store) =
+                    (self.client.clone(), repository.clone(), store.clone());
+                let put = move || {
+                    let net = client.net().clone();
+                    net.block_on(remote::put(client, repository, new, store))
+                };
+                Storing::Going(std::thread::spawn(put))
+            }
+        }
+    }
+
+    /// Waits until a layer is stored, and tells whether it was. A failure is a warning: the image does not depend on it.
+    pub fn finish(&self, storing: Storing) -> bool {
+        let result = match storing {
+            Storing::Done(result) => result,
+            Storing::Going(upload) => upload.join().expect("an upload does not panic"),
+        };
+        let Err(error) = result else {
+            return true;
+        };
+        let cause = std::error::Error::source(&error);
+        let cause = cause.map(|cause| format!(": {cause}")).unwrap_or_default();
+        tracing::warn!("Error uploading layer to cache: {error}{cause}");
+        false
+    }
+}
+
+/// A layer on its way into the cache.
+pub enum Storing {
+    Done(Result<(), Error>),
+    Going(std::thread::JoinHandle<Result<(), Error>>),
+}

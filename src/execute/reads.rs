@@ -1,0 +1,175 @@
+//! What a COPY or a mount would read from the build context, for the key of its layer.
+
+use std::collections::HashMap;
+
+use super::Error;
+use super::selection::{self, Role, select};
+use super::tree::{Owners, Tree};
+use crate::cache::key::{Content, InputFile};
+use crate::context::dockerignore::Matcher;
+use crate::image::{Digest, Digester};
+use crate::layer::{Kind, LayerPath};
+use crate::plan::{CopySource, CopyStep};
+use crate::rootfs::{self, Stat};
+
+/// Content hashes by inode, so that a file which several steps read is hashed once.
+///
+/// The build context must not change while this lives.
+#[derive(Debug, Default)]
+pub struct Hashes(HashMap<(u64, u64), Digest>);
+
+/// Returns the files that a COPY or ADD takes from `tree`, in the order in which it takes them.
+///
+/// # Errors
+/// Those with which the step itself would fail.
+pub fn files_of_copy(
+    step: &CopyStep,
+    tree: &Tree<'_>,
+    hashes: &mut Hashes,
+) -> Result<Vec<InputFile>, Error> {
+    let exclude = Matcher::new(&step.exclude)?;
+    let mut reader = Reader::new(tree, hashes);
+    for source in &step.sources {
+        let CopySource::Path(word) = source else {
+            continue;
+        };
+        reader.links.clear();
+        if step.parents {
+            let selection = select(tree, word)?;
+            reader.below(&selection.base, &exclude, Some(&selection.matcher))?;
+            continue;
+        }
+        for candidate in tree.candidates(word)? {
+            match candidate.stat.is_dir() {
+                true => reader.below(&candidate.path, &exclude, None)?,
+                false => {
+                    let name = LayerPath::clean(&candidate.name);
+                    reader.file(&candidate.path, &candidate.stat, name, Role::Entry)?;
+                    reader.source += 1;
+                }
+            }
+        }
+    }
+    Ok(reader.files)
+}
+
+/// Returns what a mount of `path` shows of `tree`.
+///
+/// # Errors
+/// [`Error::NotFound`] if it is not there.
+pub fn files_of_mount(
+    path: &str,
+    tree: &Tree<'_>,
+    hashes: &mut Hashes,
+) -> Result<Vec<InputFile>, Error> {
+    let path = LayerPath::clean(path);
+    let candidate = tree.candidate(&path, &path)?;
+    let mut reader = Reader::new(tree, hashes);
+    let role = Role::Entry;
+    reader.file(&candidate.path, &candidate.stat, LayerPath::root(), role)?;
+    if candidate.stat.is_dir() {
+        reader.below(&candidate.path, &Matcher::default(), None)?;
+    }
+    Ok(reader.files)
+}
+
+struct Reader<'a> {
+    tree: &'a Tree<'a>,
+    hashes: &'a mut Hashes,
+    files: Vec<InputFile>,
+    source: usize,
+    /// First name of each file of the current source word that has several.
+    links: HashMap<(u64, u64), LayerPath>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(tree: &'a Tree<'a>, hashes: &'a mut Hashes) -> Self {
+        Self {
+            tree,
+            hashes,
+            files: Vec::new(),
+            source: 0,
+            links: HashMap::new(),
+        }
+    }
+
+    fn below(
+        &mut self,
+        from: &LayerPath,
+        exclude: &Matcher,
+        select: Option<&Matcher>,
+    ) -> Result<(), Error> {
+        let tree = self.tree;
+        selection::visit(tree, from, exclude, select, &mut |path, stat, role| {
+            let below = path.strip_prefix(from).unwrap_or_default();
+            self.file(path, stat, below, role)
+        })?;
+        self.source += 1;
+        Ok(())
+    }
+
+    fn file(
+        &mut self,
+        path: &LayerPath,
+        stat: &Stat,
+        name: LayerPath,
+        role: Role,
+    ) -> Result<(), Error> {
+        let entry = self.tree.root.entry_of(path, stat)?;
+        let inode = (stat.device, stat.inode);
+        let first = self.links.get(&inode).cloned();
+        let content = match entry.as_ref().map(|entry| &entry.kind) {
+            None => Content::Socket,
+            Some(Kind::Directory) => Content::Directory,
+            Some(_) if stat.links > 1 && first.is_some() => {
+                Content::HardLink(first.expect("looked at a line above"))
+            }
+            Some(Kind::Symlink { target }) => Content::Symlink(target.clone()),
+            Some(Kind::CharDevice { major, minor }) => Content::CharDevice(*major, *minor),
+            Some(Kind::BlockDevice { major, minor }) => Content::BlockDevice(*major, *minor),
+            Some(Kind::Fifo) => Content::Fifo,
+            Some(Kind::File { .. } | Kind::HardLink { .. }) => {
+                Content::File(self.hash(path, inode)?)
+            }
+        };
+        if !stat.is_dir() && stat.links > 1 {
+            // the source's number keeps files of several sources of one word apart
+            let known = LayerPath::clean(self.source.to_string()).join(name.as_bytes());
+            self.links.entry(inode).or_insert(known);
+        }
+        self.files.push(InputFile {
+            source: self.source,
+            path: name,
+            is_intermediate: role == Role::Intermediate,
+            content,
+            mode: stat.mode,
+            owner: (self.tree.owners == Owners::Kept).then_some((stat.uid, stat.gid)),
+            xattrs: entry.map_or_else(Vec::new, |entry| entry.xattrs.into_iter().collect()),
+        });
+        Ok(())
+    }
+
+    fn hash(&mut self, path: &LayerPath, inode: (u64, u64)) -> Result<Digest, Error> {
+        if let Some(digest) = self.hashes.0.get(&inode) {
+            return Ok(digest.clone());
+        }
+        let failed = |source| {
+            Error::Files(rootfs::Error::Content {
+                path: path.clone(),
+                source,
+            })
+        };
+        let mut file = self.tree.root.open_file(path)?;
+        let mut digester = Digester::new();
+        let mut buffer = vec![0; 128 << 10];
+        loop {
+            match std::io::Read::read(&mut file, &mut buffer).map_err(failed)? {
+                0 => break,
+                read => digester.update(&buffer[..read]),
+            }
+        }
+        let digest = digester.finish();
+        self.hashes.0.insert(inode, digest.clone());
+        Ok(digest)
+    }
+}
