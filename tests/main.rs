@@ -2,6 +2,7 @@
 
 mod architecture;
 mod build;
+mod cache;
 mod contexts;
 mod git_contexts;
 mod hostile;

@@ -35,6 +35,12 @@ pub enum Error {
         dir: PathBuf,
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    #[error("cannot unpack the cached layer {layer} into `{}`", .dir.display())]
+    Cached {
+        layer: Digest,
+        dir: PathBuf,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     #[error("stage `{stage}` failed")]
     Stage {
         stage: String,
@@ -134,7 +140,9 @@ impl Error {
             Self::Checks { .. } => {
                 Some("the Dockerfile's `check=error=true` makes findings errors".to_owned())
             }
-            Self::Unpack { source, .. } => source.downcast_ref().and_then(rootfs::Error::help),
+            Self::Unpack { source, .. } | Self::Cached { source, .. } => {
+                source.downcast_ref().and_then(rootfs::Error::help)
+            }
             Self::Pipe { .. } | Self::Assemble(_) | Self::Interrupted(_) => None,
         }
     }

@@ -1,11 +1,17 @@
 //! Runs a plan: the only module that knows all others.
 //!
-//! [`build`] fetches the base images' configs, plans, finds out how a `RUN` can be isolated, and only then begins to work: stage by
-//! stage, in file order, each in a private root that is dropped when its last consumer is done.
+//! [`build`] fetches the base images' configs, plans, looks into the layer cache, finds out how a `RUN` can be isolated, and only then
+//! begins to work: stage by stage, in file order, each in a private root that is dropped when its last consumer is done. What is
+//! cached is not done again, and a stage that nothing needs any more is not built.
 
 mod assemble;
 mod bases;
+mod blobs;
 mod error;
+mod isolate;
+mod keys;
+mod lookahead;
+mod outlook;
 mod pipe;
 mod roots;
 mod stage;
@@ -13,30 +19,32 @@ mod unpack;
 mod workspace;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{FileTimes, Metadata};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Once};
 
 use tracing::warn;
 
+use crate::cache::LayerCache;
+use crate::cache::key::Writing;
 use crate::context::{Context, DockerfileText};
 use crate::dockerfile::check::Finding;
 use crate::dockerfile::{self, Dockerfile};
 use crate::execute::mount::{self, Agents, Secrets, Shelf};
-use crate::execute::{
-    self,
-    run::{self, Isolation},
-};
+use crate::execute::{self, Owners, Tree, run};
 use crate::image::{Compression, Digest, Family, ImageRef, Platform};
 use crate::interrupt::Interrupt;
 use crate::layer::LayerPath;
 use crate::output::BuiltImage;
 use crate::output::push::Layers;
-use crate::plan::{self, Action, Base, Plan};
+use crate::plan::{self, Base, Plan};
 use crate::registry;
 use crate::store::BlobStore;
 use assemble::Presentation;
 use bases::Bases;
+use blobs::Blobs;
+use isolate::Closing;
+use lookahead::Lookahead;
+use outlook::{At, Prospect};
 use roots::Roots;
 use stage::Builder;
 use workspace::Workspace;
@@ -100,6 +108,7 @@ pub struct ImageOptions {
 /// Builds the image that the options ask for; its blobs stay in the workspace as long as [`Built`] lives.
 pub fn build(
     client: &registry::Client,
+    cache: Option<LayerCache>,
     context: &Context,
     text: &DockerfileText,
     options: &Options,
@@ -122,27 +131,52 @@ pub fn build(
         .source_date_epoch
         .or(options.image.reproducible.then_some(0));
 
-    let isolation = Closing(isolation(&plan, options, interrupt)?);
-    let work_dir = match &isolation.0 {
-        Some(isolation) => isolation
-            .work_dir()
-            .map(PathBuf::from)
-            .or_else(|| options.work_dir.clone()),
-        None => options.work_dir.clone(),
+    let mut lookahead = match cache {
+        Some(_) if options.snapshot.single => {
+            warn!("ignoring --cache, because --single-snapshot makes one layer of a whole stage");
+            Lookahead::default()
+        }
+        Some(cache) => {
+            let writing = Writing {
+                compression,
+                level: options.snapshot.level,
+                epoch,
+                ignore: options.snapshot.ignore.clone(),
+            };
+            let images = keys::images(client, &plan)?;
+            let keys = keys::keys(&plan, context, &bases, &images, &writing)?;
+            Lookahead::look_up(cache, &plan, &keys, compression)
+        }
+        None => Lookahead::default(),
     };
-    let workspace = Workspace::open(work_dir, interrupt)?;
-    let store = BlobStore::open(&workspace.blobs())?;
-    let ids = isolation
-        .0
-        .as_ref()
-        .map(Isolation::id_shift)
-        .unwrap_or_default();
-    let mut roots = Roots::new(&workspace, client, ids);
-    let shelf = isolation.0.as_ref().map(|isolation| {
+
+    let executed = |lookahead: &Lookahead, prospects: &[Prospect]| -> Vec<At> {
+        outlook::executed(prospects, &plan, &lookahead.found()).collect()
+    };
+    let foreseen = executed(&lookahead, &lookahead.prospects(&plan));
+    let mut isolation = isolate::select(&plan, &foreseen, options, interrupt)?;
+    if let Some(isolation) = &isolation {
+        isolate::check(isolation.isolation(), &plan, &foreseen, &options.mounts)?;
+    }
+    let mut workspace = Workspaces::open(isolation.as_ref(), options, interrupt)?;
+    let store = BlobStore::open(&workspace.first.blobs())?;
+    let prospects = lookahead.settle(&plan, &store, interrupt)?;
+    let foreseen = executed(&lookahead, &prospects);
+    if isolation.is_none() {
+        // a cached layer that turned out to be damaged may bring back a RUN
+        isolation = isolate::select(&plan, &foreseen, options, interrupt)?;
+        workspace.add(isolation.as_ref(), interrupt)?;
+    }
+    if let Some(isolation) = &isolation {
+        isolate::check(isolation.isolation(), &plan, &foreseen, &options.mounts)?;
+    }
+    let ids = isolation.as_ref().map(|i| i.isolation().id_shift());
+    let mut roots = Roots::new(workspace.of_roots(), client, ids.unwrap_or_default());
+    let shelf = isolation.as_ref().map(|isolation| {
         Shelf::new(mount::Options {
-            work_dir: workspace.dir(),
+            work_dir: workspace.of_roots().dir(),
             cache_dir: Some(&options.mounts.cache_dir),
-            isolation,
+            isolation: isolation.isolation(),
             secrets: &options.mounts.secrets,
             agents: &options.mounts.agents,
             interrupt,
@@ -154,23 +188,26 @@ pub fn build(
         context,
         client,
         bases: &bases,
-        isolation: isolation.0.as_ref(),
+        isolation: isolation.as_ref().map(Closing::isolation),
         shelf: shelf.as_ref(),
         interrupt,
         store: &store,
-        work_dir: workspace.dir(),
+        work_dir: workspace.of_roots().dir(),
         family,
         compression,
         epoch,
         in_image: chain(&plan).collect(),
         refused: Once::new(),
+        lookahead: &lookahead,
+        prospects: &prospects,
     };
-    let mut lineages = Vec::with_capacity(plan.stages.len());
-    for position in 0..plan.stages.len() {
-        let lineage = builder.build(position, &lineages, &mut roots)?;
-        lineages.push(lineage);
-        roots.release(position, &plan)?;
-    }
+    let lineages = builder.stages(&mut roots);
+    // layers made before a failure are cached too, unless somebody wants to end
+    let stored = match interrupt.check() {
+        Ok(()) => lookahead.finish(),
+        Err(_) => BTreeMap::new(),
+    };
+    let lineages = lineages?;
     let presentation = Presentation {
         family,
         labels: options.image.labels.clone(),
@@ -178,10 +215,14 @@ pub fn build(
     };
     let lineage = &lineages[plan.target];
     let parts = assemble::assemble(&plan.stages[plan.target].config, lineage, &presentation)?;
-    let blobs = Layers {
-        store,
-        remote: origins(&plan, &bases),
-        client: client.clone(),
+    let blobs = Blobs {
+        layers: Layers {
+            store,
+            remote: origins(&plan, &bases),
+            client: client.clone(),
+        },
+        cached: lookahead.layers(),
+        stored,
     };
     let annotations = options.image.annotations.clone();
     let image = BuiltImage::new(
@@ -193,7 +234,7 @@ pub fn build(
     );
     Ok(Built {
         image,
-        _workspace: workspace,
+        _workspaces: workspace,
         _isolation: isolation,
     })
 }
@@ -202,18 +243,54 @@ pub fn build(
 pub struct Built {
     pub image: BuiltImage,
     // in this order: the isolation's own directory is removed once it is empty
-    _workspace: Workspace,
-    _isolation: Closing,
+    _workspaces: Workspaces,
+    _isolation: Option<Closing>,
 }
 
-/// Leaves the container as it was found.
-struct Closing(Option<Isolation>);
+/// The work directories of a build.
+struct Workspaces {
+    first: Workspace,
+    /// For roots, where commands turned out only later to run in place.
+    second: Option<Workspace>,
+}
 
-impl Drop for Closing {
-    fn drop(&mut self) {
-        if let Some(isolation) = self.0.take() {
-            isolation.close();
+impl Workspaces {
+    fn open(
+        isolation: Option<&Closing>,
+        options: &Options,
+        interrupt: &Interrupt,
+    ) -> Result<Self, Error> {
+        let own = isolation.and_then(|isolation| isolation.isolation().work_dir());
+        let dir = own.map(PathBuf::from).or_else(|| options.work_dir.clone());
+        Ok(Self {
+            first: Workspace::open(dir, interrupt)?,
+            second: None,
+        })
+    }
+
+    fn add(&mut self, isolation: Option<&Closing>, interrupt: &Interrupt) -> Result<(), Error> {
+        let dir = isolation.and_then(|isolation| isolation.isolation().work_dir());
+        if let Some(dir) = dir.filter(|dir| *dir != self.first.dir()) {
+            self.second = Some(Workspace::open(Some(dir.into()), interrupt)?);
         }
+        Ok(())
+    }
+
+    fn of_roots(&self) -> &Workspace {
+        self.second.as_ref().unwrap_or(&self.first)
+    }
+}
+
+/// How messages call the build context.
+const CONTEXT: &str = "build context";
+
+/// Returns the build context as COPY and mounts see it.
+fn build_context(context: &Context) -> Tree<'_> {
+    Tree {
+        root: &context.root,
+        ignore: Some(&context.ignore),
+        owners: Owners::Root,
+        name: CONTEXT,
     }
 }
 
@@ -284,77 +361,4 @@ fn origins(plan: &Plan, bases: &Bases) -> BTreeMap<Digest, ImageRef> {
             .map(|layer| (layer.digest.clone(), image.source.clone()))
     });
     layers.collect()
-}
-
-/// Finds out how commands can be isolated, if the plan has any; nothing else has been done by then.
-fn isolation(
-    plan: &Plan,
-    options: &Options,
-    interrupt: &Interrupt,
-) -> Result<Option<Isolation>, Error> {
-    let steps = plan
-        .stages
-        .iter()
-        .flat_map(|stage| stage.steps.iter().map(move |step| (stage, step)));
-    let runs: Vec<_> = steps
-        .filter_map(|(stage, step)| match &step.action {
-            Action::Run(run) => Some((stage, step, run)),
-            Action::Config | Action::Copy(_) | Action::Workdir(_) => None,
-        })
-        .collect();
-    if runs.is_empty() {
-        return Ok(None);
-    }
-    let hide = options
-        .work_dir
-        .iter()
-        .map(|dir| LayerPath::clean(dir.as_os_str().as_encoded_bytes()))
-        .collect();
-    let work_dir = match &options.work_dir {
-        Some(dir) => dir.as_path(),
-        None => workspace::temporary_parent(),
-    };
-    fs_err::create_dir_all(work_dir).map_err(|source| Error::Workspace {
-        dir: work_dir.to_owned(),
-        source,
-    })?;
-    let before = fs_err::metadata(work_dir).ok();
-    let isolation = run::select(&run::IsolationOptions {
-        requested: options.isolation.requested,
-        force: options.isolation.force,
-        in_container: run::inside_container(),
-        work_dir,
-        executable: run::this_executable(),
-        keep: options.snapshot.ignore.clone(),
-        hide,
-        interrupt,
-    });
-    restore_times(work_dir, before);
-    let isolation = isolation.map_err(Error::Isolation)?;
-    for (stage, step, run) in runs {
-        let MountOptions {
-            secrets, agents, ..
-        } = &options.mounts;
-        let checked = run::check(&isolation, run).map_err(Error::from);
-        let checked = checked.and_then(|()| Ok(mount::check(run, secrets, agents)?));
-        checked.map_err(|error| Error::at(stage, step, error))?;
-    }
-    Ok(Some(isolation))
-}
-
-/// Gives a directory back the times it had before a trial was made in it, so that a foreign image is as it was found.
-fn restore_times(dir: &Path, before: Option<Metadata>) {
-    let times = before.and_then(|before| {
-        let (accessed, modified) = (before.accessed().ok()?, before.modified().ok()?);
-        Some(
-            FileTimes::new()
-                .set_accessed(accessed)
-                .set_modified(modified),
-        )
-    });
-    if let Some(times) = times
-        && let Err(error) = fs_err::File::open(dir).and_then(|dir| dir.file().set_times(times))
-    {
-        tracing::debug!("cannot restore the times of {}: {error}", dir.display());
-    }
 }

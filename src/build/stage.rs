@@ -11,8 +11,11 @@ use tracing::{debug, info, info_span, warn};
 use super::assemble::{Lineage, Record};
 use super::bases::Bases;
 use super::error::display_name;
+use super::lookahead::Lookahead;
+use super::outlook::Prospect;
 use super::roots::Roots;
-use super::{Error, Options, unpack};
+use super::{CONTEXT, Error, Options, build_context, unpack};
+use crate::cache::Hit;
 use crate::context::Context;
 use crate::execute::mount::{Prepared, Shelf};
 use crate::execute::run::{self, Isolation};
@@ -48,6 +51,9 @@ pub struct Builder<'b> {
     pub in_image: BTreeSet<usize>,
     /// Whether it has been said what commands see otherwise than the image has it.
     pub refused: Once,
+    /// What is cached, and where new layers are cached.
+    pub lookahead: &'b Lookahead,
+    pub prospects: &'b [Prospect],
 }
 
 /// A stage at work.
@@ -60,8 +66,19 @@ struct Work<'b> {
 }
 
 impl Builder<'_> {
+    /// Builds what is needed of all stages, in file order.
+    pub fn stages(&self, roots: &mut Roots<'_>) -> Result<Vec<Lineage>, Error> {
+        let mut lineages = Vec::with_capacity(self.plan.stages.len());
+        for position in 0..self.plan.stages.len() {
+            let lineage = self.build(position, &lineages, roots)?;
+            lineages.push(lineage);
+            roots.release(position, self.plan)?;
+        }
+        Ok(lineages)
+    }
+
     /// Builds the stage at `position` of the plan; its root, if it needs one, is kept in `roots`.
-    pub fn build(
+    fn build(
         &self,
         position: usize,
         lineages: &[Lineage],
@@ -70,42 +87,52 @@ impl Builder<'_> {
         let stage = &self.plan.stages[position];
         let _span =
             info_span!("stage", index = stage.index, name = stage.name.as_deref()).entered();
-        let (lineage, failed_at) = (self.lineage(stage, lineages), stage.span);
-        let failed = |span, source| Error::in_stage(stage, span, source);
+        let (mut lineage, failed_at) = (self.lineage(stage, lineages), stage.span);
+        let failed = |source| Error::in_stage(stage, failed_at, source);
+        let prospect = &self.prospects[position];
+        if !prospect.is_needed() {
+            debug!("skipping the stage: the layers of all that reads it are cached");
+            return Ok(lineage);
+        }
         info!("{}", stage.text);
-        if !stage.needs_root {
-            info!("Skipping unpacking as no commands require it.");
-            let records = stage.steps.iter().map(|step| {
-                info!("{}", step.text);
-                record(step, None)
-            });
-            let records = lineage.records.iter().cloned().chain(records).collect();
-            return Ok(Lineage { records, ..lineage });
-        }
-        let root = self
-            .root(position, roots)
-            .map_err(|error| failed(failed_at, error))?;
-        let mut work = Work {
-            builder: self,
-            position,
-            root,
-            baseline: None,
+        let at_work = match prospect.has_root() {
+            true => stage.steps.split_at(prospect.work).0,
+            false => {
+                info!("Skipping unpacking as no commands require it.");
+                &[]
+            }
         };
-        let mut lineage = lineage;
-        if self.options.snapshot.single && self.in_image.contains(&position) {
-            work.take_baseline()
-                .map_err(|error| failed(failed_at, error))?;
+        if prospect.has_root() {
+            let mut work = Work {
+                builder: self,
+                position,
+                root: self.root(position, roots).map_err(failed)?,
+                baseline: None,
+            };
+            if self.options.snapshot.single && self.in_image.contains(&position) {
+                work.take_baseline().map_err(failed)?;
+            }
+            let last = at_work
+                .iter()
+                .rposition(|step| step.action != Action::Config);
+            for (index, step) in at_work.iter().enumerate() {
+                let record = match self.lookahead.hit((position, index)) {
+                    Some(hit) => work.apply(step, hit),
+                    None => work.step(index, step, Some(index) == last, roots),
+                };
+                let record = record.map_err(|error| Error::at(stage, step, error))?;
+                lineage.records.push(record);
+            }
+            match prospect.is_read {
+                true => roots.keep(position, work.root),
+                false => work.root.delete()?,
+            }
         }
-        let last = stage
-            .steps
-            .iter()
-            .rposition(|step| step.action != Action::Config);
-        for (index, step) in stage.steps.iter().enumerate() {
-            let record = work.step(step, Some(index) == last, roots);
-            let record = record.map_err(|error| Error::at(stage, step, error))?;
-            lineage.records.push(record);
+        for (index, step) in stage.steps.iter().enumerate().skip(at_work.len()) {
+            info!("{}", step.text);
+            let hit = self.lookahead.hit((position, index));
+            lineage.records.push(record(step, hit.map(Made::from)));
         }
-        roots.keep(position, work.root);
         Ok(lineage)
     }
 
@@ -161,10 +188,37 @@ impl Builder<'_> {
 }
 
 impl Work<'_> {
-    fn step(&mut self, step: &Step, is_last: bool, roots: &mut Roots<'_>) -> Result<Record, Error> {
+    /// Puts a cached layer into the root in place of executing its step.
+    fn apply(&mut self, step: &Step, hit: &Hit) -> Result<Record, Error> {
         self.builder.interrupt.check()?;
         info!("{}", step.text);
-        let makes_layer = self.builder.in_image.contains(&self.position);
+        info!("Found cached layer, extracting to filesystem");
+        let descriptor = &hit.layer.descriptor;
+        let failed = |source| Error::Cached {
+            layer: descriptor.digest.clone(),
+            dir: self.root.path().to_owned(),
+            source,
+        };
+        let blob = self.builder.store.verified(descriptor)?;
+        let blob = blob.ok_or_else(|| failed("it is not in the blob store".into()))?;
+        unpack::unpack_layer(blob, &hit.layer, &self.root).map_err(failed)?;
+        // what the next RUN changes is told from a new look at everything
+        self.baseline = None;
+        Ok(record(step, Some(hit.into())))
+    }
+
+    fn step(
+        &mut self,
+        index: usize,
+        step: &Step,
+        is_last: bool,
+        roots: &mut Roots<'_>,
+    ) -> Result<Record, Error> {
+        self.builder.interrupt.check()?;
+        info!("{}", step.text);
+        let at = (self.position, index);
+        let makes_layer =
+            self.builder.in_image.contains(&self.position) || self.builder.lookahead.wants(at);
         let single = self.builder.options.snapshot.single;
         let started = Instant::now();
         let layer = match &step.action {
@@ -191,7 +245,17 @@ impl Work<'_> {
             layer => layer,
         };
         debug!(elapsed_ms = started.elapsed().as_millis() as u64, "done");
-        Ok(record(step, layer))
+        let made = layer.map(|layer| Made {
+            layer,
+            created: OffsetDateTime::from(SystemTime::now()),
+        });
+        if let Some(Made { layer, created }) = &made {
+            let builder = self.builder;
+            builder
+                .lookahead
+                .put(at, builder.plan, layer, *created, builder.store);
+        }
+        Ok(record(step, made))
     }
 }
 
@@ -253,7 +317,7 @@ impl Work<'_> {
     /// Returns how messages call a source.
     fn name(&self, source: &Source) -> String {
         match source {
-            Source::Context => "build context".to_owned(),
+            Source::Context => CONTEXT.to_owned(),
             Source::Stage(position) => display_name(&self.builder.plan.stages[*position]),
             Source::Image(image, _) => image.to_string(),
             Source::Scratch => "scratch".to_owned(),
@@ -262,18 +326,14 @@ impl Work<'_> {
 
     /// Returns the files of a source that is ready.
     fn tree<'t>(&'t self, source: &Source, name: &'t str, roots: &'t Roots<'_>) -> Tree<'t> {
-        let (root, owners, ignore) = match source {
-            Source::Context => {
-                let ignore = &self.builder.context.ignore;
-                (&self.builder.context.root, Owners::Root, Some(ignore))
-            }
-            other => (roots.ready(other), Owners::Kept, None),
-        };
-        Tree {
-            root,
-            ignore,
-            owners,
-            name,
+        match source {
+            Source::Context => build_context(self.builder.context),
+            other => Tree {
+                root: roots.ready(other),
+                ignore: None,
+                owners: Owners::Kept,
+                name,
+            },
         }
     }
 
@@ -380,10 +440,23 @@ impl Work<'_> {
     }
 }
 
-fn record(step: &Step, layer: Option<Layer>) -> Record {
-    let created = layer
-        .is_some()
-        .then(|| OffsetDateTime::from(SystemTime::now()));
+/// A layer and when it was made.
+struct Made {
+    layer: Layer,
+    created: OffsetDateTime,
+}
+
+impl From<&Hit> for Made {
+    fn from(hit: &Hit) -> Self {
+        Self {
+            layer: hit.layer.clone(),
+            created: hit.created,
+        }
+    }
+}
+
+fn record(step: &Step, made: Option<Made>) -> Record {
+    let (layer, created) = made.map(|made| (made.layer, made.created)).unzip();
     Record {
         created_by: step.created_by.clone(),
         layer,

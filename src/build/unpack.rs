@@ -1,4 +1,4 @@
-//! Base images into private roots.
+//! Layers into private roots.
 
 use std::io::{self, BufReader, Read};
 
@@ -28,7 +28,8 @@ pub fn unpack(client: &registry::Client, image: &RemoteImage, root: &Rootfs) -> 
     Ok(())
 }
 
-fn unpack_layer(
+/// Unpacks one layer on top of what is there.
+pub fn unpack_layer(
     blob: impl Read + Send + 'static,
     layer: &Layer,
     root: &Rootfs,

@@ -71,6 +71,7 @@ pub enum Origin {
 
 /// What was found under a key.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one for each layer")]
 pub enum Lookup {
     Hit(Hit),
     Absent,

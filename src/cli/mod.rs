@@ -106,6 +106,14 @@ pub enum Error {
         text: String,
         source: Option<crate::image::Error>,
     },
+    #[error("invalid --cache-repo `{text}`{}", match .source {
+        Some(_) => "",
+        None => ": it must have neither tag nor digest, which are the cache's own",
+    })]
+    CacheRepo {
+        text: String,
+        source: Option<crate::image::Error>,
+    },
 }
 
 /// What is printed below an error.

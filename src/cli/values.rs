@@ -64,6 +64,12 @@ impl Values {
         value::parse_int(self.text(name)).expect("the value was checked")
     }
 
+    /// Returns a length of time; a negative one counts as none.
+    pub fn duration(&self, name: &str) -> std::time::Duration {
+        let nanoseconds = value::parse_duration(self.text(name)).expect("the value was checked");
+        std::time::Duration::from_nanos(nanoseconds.max(0).cast_unsigned())
+    }
+
     /// Returns all values in the order given.
     pub fn list(&self, name: &str) -> &[String] {
         self.flag(name);
@@ -127,9 +133,8 @@ mod tests {
         let cases = [
             ("--cache=true --no-push-cache", None),
             ("--cache-ttl=336h0m0s --cache-dir=/cache --cache-copy-layers=false --cache-repo=", None),
-            ("--cache-ttl=6h",               Some("cache-ttl")),
             ("--cache-dir=/c",               Some("cache-dir")),
-            ("--cache-copy-layers",          Some("cache-copy-layers")),
+            ("--cache-copy-layers --cache-ttl=6h --cache-repo=a/b", None),
             ("--dryrun",                     Some("dryrun")),
             ("--secret=id=a",                None),
             ("--git depth=1",                None),

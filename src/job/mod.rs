@@ -14,6 +14,7 @@ use futures_util::future::join_all;
 use tracing::{info, warn};
 
 use crate::build::{self, Built};
+use crate::cache::{LayerCache, Repository};
 use crate::cli::options::{Destination, KanikoDir, Options};
 use crate::image::ImageRef;
 use crate::interrupt::Interrupt;
@@ -46,11 +47,14 @@ pub fn run(options: &Options, interrupt: &Interrupt) -> Result<(), Error> {
         .iter()
         .map(|d| d.reference.clone())
         .collect();
-    if options.output.push && !options.registry.skip_push_permission_check {
-        check_permission(&net, &clients.push, &destinations)?;
+    if !options.registry.skip_push_permission_check {
+        check_permission(&net, &clients.push, &pushed_to(options, &destinations))?;
     }
+    let cache = options.cache.clone();
+    let cache = cache.map(|options| LayerCache::new(options, clients.push.clone()));
     let built = build::build(
         &clients.pull,
+        cache,
         &context,
         &dockerfile,
         &settings::build(options, mounts),
@@ -91,6 +95,18 @@ impl Clients {
             push: registry::Client::new(net, push)
                 .map_err(|error| Error::Registry(Box::new(error)))?,
         })
+    }
+}
+
+/// Returns where a push must be permitted: to the destinations, or, if only layers are pushed, to the cache (compat spec 1.9).
+fn pushed_to(options: &Options, destinations: &[ImageRef]) -> Vec<ImageRef> {
+    match &options.cache {
+        _ if options.output.push => destinations.to_vec(),
+        Some(cache) if cache.push => match &cache.repository {
+            Repository::Registry(image) => vec![image.clone()],
+            Repository::Layouts(_) => Vec::new(),
+        },
+        _ => Vec::new(),
     }
 }
 

@@ -117,12 +117,11 @@ fn below() -> Key {
     scratch(&Platform::new("linux", "amd64", ""))
 }
 
+/// What is changed, and how.
+type Change<'c, T> = (&'c str, &'c dyn Fn(&mut T));
+
 /// Checks that all changes give keys that differ from the original's and from each other's.
-fn all_differ<T: Clone>(
-    original: &T,
-    key: impl Fn(&T) -> Key,
-    changes: &[(&str, &dyn Fn(&mut T))],
-) {
+fn all_differ<T: Clone>(original: &T, key: impl Fn(&T) -> Key, changes: &[Change<'_, T>]) {
     let mut seen = BTreeMap::from([(key(original), "nothing")]);
     for (name, change) in changes {
         let mut changed = original.clone();
@@ -142,7 +141,7 @@ fn whatever_a_run_sees_is_in_its_key() {
     let original: Seen = (run_step(), vec![Input::Files(files())], writing(), below());
     let key = |(step, mounts, writing, below): &Seen| run(below, step, mounts, writing);
     #[rustfmt::skip] // a table keeps its columns
-    let changes: &[(&str, &dyn Fn(&mut Seen))] = &[
+    let changes: &[Change<'_, Seen>] = &[
         ("an argument",     &|s| s.0.args[2] = "make x".into()),
         ("the shell",       &|s| s.0.args[0] = "/bin/bash".into()),
         ("a split word",    &|s| s.0.args = vec!["/bin/sh".into(), "-cmake".into()]),
@@ -202,7 +201,7 @@ fn whatever_a_copy_reads_and_writes_is_in_its_key() {
     let key =
         |(step, files, below): &Seen| copy(below, step, &Input::Files(files.clone()), &writing());
     #[rustfmt::skip] // a table keeps its columns
-    let changes: &[(&str, &dyn Fn(&mut Seen))] = &[
+    let changes: &[Change<'_, Seen>] = &[
         ("ADD",             &|s| s.0.unpack = Unpack::Local),
         ("ADD --unpack",    &|s| s.0.unpack = Unpack::Always),
         ("the source kind", &|s| s.0.from = Source::Scratch),

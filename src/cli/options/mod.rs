@@ -1,12 +1,11 @@
 //! What a build is asked to do: values of flags and environment, combined, checked and typed.
 
 mod build;
+mod cache;
 mod output;
 mod registry;
 
 use std::path::{Path, PathBuf};
-
-use tracing::warn;
 
 use super::env::Environment;
 use super::features::{self, Features};
@@ -31,6 +30,8 @@ pub struct Options {
     pub build: Build,
     pub registry: Registry,
     pub output: Output,
+    /// Absent without `--cache`, or if there is no place to cache in.
+    pub cache: Option<crate::cache::Options>,
     pub features: Features,
 }
 
@@ -89,7 +90,9 @@ impl Options {
         let kaniko_dir = given.path("kaniko-dir");
         let kaniko_dir =
             kaniko_dir.or_else(|| given.variable("KANIKO_DIR").map(|dir| given.absolute(dir)));
+        let output = Output::resolve(given)?;
         let options = Self {
+            cache: cache::resolve(given, &output)?,
             current_dir: place.current_dir.into(),
             kaniko_dir: KanikoDir::choose(kaniko_dir, place.executable),
             context: context::Options {
@@ -101,16 +104,13 @@ impl Options {
             },
             build: Build::resolve(given)?,
             registry: Registry::resolve(given)?,
-            output: Output::resolve(given)?,
+            output,
             features,
         };
         checks::check(&options)?;
         checks::check_cache(values, options.output.push)?;
         if let Some(name) = values.not_yet() {
             return Err(Error::NotSupportedYet(format!("--{name}")));
-        }
-        if values.bool("cache") {
-            warn!("not supported yet: --cache; the build runs without a cache");
         }
         Ok(options)
     }
@@ -167,6 +167,7 @@ impl KanikoDir {
 mod tests {
     use super::super::{args, table};
     use super::*;
+    use crate::cache::Repository;
     use crate::net::retry::Retry;
     use crate::registry::{Credentials, Endpoints, credentials};
     use std::sync::Arc;
@@ -199,7 +200,7 @@ mod tests {
     #[test]
     fn combinations() {
         #[rustfmt::skip] // a table keeps its columns
-        let cases: [(&str, &[Pair], &str); 27] = [
+        let cases: [(&str, &[Pair], &str); 29] = [
             ("",                                               &[], "you must provide --destination, or use --no-push"),
             ("--tar-path=/t",                                  &[], "you must provide --destination, or use --no-push"),
             ("--no-push",                                      &[("KANIKO_NO_PUSH", "false")], "you must provide --destination, or use --no-push"),
@@ -212,7 +213,9 @@ mod tests {
             ("--no-push --cache -d a/b",                       &[], "cache flags invalid: if using cache with --no-push, specify cache repo with --cache-repo"),
             ("--no-push --cache --no-push-cache",              &[], "fine"),
             ("--cache=true -d a/b",                            &[], "fine"),
-            ("-d a/b --cache --cache-repo=c/d",                &[], "not supported yet: --cache-repo"),
+            ("-d a/b --cache --cache-repo=c/d --cache-ttl=6h --cache-copy-layers", &[], "fine"),
+            ("-d a/b --cache --cache-repo=c/d:tag",            &[], "invalid --cache-repo `c/d:tag`: it must have neither tag nor digest, which are the cache's own"),
+            ("-d a/b --cache --cache-repo=C/d",                &[], "invalid --cache-repo `C/d`"),
             ("--no-push --image-name-with-digest-file=f",      &[], "you must provide --destination if setting ImageNameDigestFile"),
             ("--no-push --image-name-tag-with-digest-file=f",  &[], "you must provide --destination if setting ImageNameTagDigestFile"),
             ("--no-push --custom-platform=a/b/c/d",            &[], "Invalid platform"),
@@ -230,6 +233,36 @@ mod tests {
         ];
         for (words, env, want) in cases {
             check(words, env, |_| "fine".into(), want);
+        }
+    }
+
+    #[test]
+    fn where_layers_are_cached() {
+        let cache = |options: &Options| match &options.cache {
+            None => "nowhere".to_owned(),
+            Some(cache) => format!(
+                "{} copies={} runs={} ttl={}s push={}",
+                match &cache.repository {
+                    Repository::Registry(image) => image.name(),
+                    Repository::Layouts(prefix) => format!("oci:{}", prefix.display()),
+                },
+                cache.copies,
+                cache.runs,
+                cache.ttl.as_secs(),
+                cache.push
+            ),
+        };
+        #[rustfmt::skip] // a table keeps its columns
+        let cases = [
+            ("-d r.io/a/b:t",                                "nowhere"),
+            ("-d r.io/a/b:t -d x/y --cache",                 "r.io/a/b/cache copies=false runs=true ttl=1209600s push=true"),
+            ("-d a/b --cache --cache-repo=oci:rel/dir",      "oci:/rel/dir copies=false runs=true ttl=1209600s push=true"),
+            ("--no-push --cache --cache-repo=oci:/abs --cache-copy-layers --cache-run-layers=false --cache-ttl=90s --no-push-cache",
+             "oci:/abs copies=true runs=false ttl=90s push=false"),
+            ("--no-push --cache --no-push-cache",            "nowhere"),
+        ];
+        for (words, want) in cases {
+            check(words, &[], cache, want);
         }
     }
 

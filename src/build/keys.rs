@@ -1,0 +1,182 @@
+//! The keys of a plan's steps, from manifests and hashes of files alone.
+
+use std::collections::BTreeMap;
+
+use futures_util::future::join_all;
+use tracing::{debug, trace};
+
+use super::bases::Bases;
+use super::{Error, build_context};
+use crate::cache::key::{self, Input, Key, Writing};
+use crate::context::Context;
+use crate::execute::{self, Hashes};
+use crate::image::{DiffId, ImageRef, Platform};
+use crate::plan::{Action, Base, CopySource, CopyStep, Plan, RunMount, RunStep, Source, Step};
+use crate::registry;
+
+/// The key of each step, by stage and position; absent for steps without a layer, and where what a step reads is known only once it ran.
+pub type Keys = Vec<Vec<Option<Key>>>;
+
+/// Images that are copied from or mounted, by what their layers are.
+pub type Images = BTreeMap<(ImageRef, Platform), Vec<DiffId>>;
+
+/// Looks up the images that steps read, all at once.
+pub fn images(client: &registry::Client, plan: &Plan) -> Result<Images, Error> {
+    let steps = plan.stages.iter().flat_map(|stage| &stage.steps);
+    let mut wanted: Vec<(ImageRef, Platform)> = Vec::new();
+    for source in steps.flat_map(sources) {
+        if let Source::Image(image, platform) = source {
+            wanted.push((image.clone(), platform.clone()));
+        }
+    }
+    wanted.sort();
+    wanted.dedup();
+    let lookups = wanted
+        .iter()
+        .map(|(image, platform)| client.image(image, platform));
+    let found = client.net().block_on(join_all(lookups));
+    let mut images = Images::new();
+    for (key, found) in wanted.into_iter().zip(found) {
+        let found = found.map_err(|source| Error::Image {
+            image: key.0.clone(),
+            source: Box::new(source),
+        })?;
+        images.insert(key, found.config.rootfs.diff_ids.clone());
+    }
+    Ok(images)
+}
+
+fn sources(step: &Step) -> Vec<&Source> {
+    match &step.action {
+        Action::Copy(copy) => vec![&copy.from],
+        Action::Run(run) => run.mounts.iter().filter_map(RunMount::source).collect(),
+        Action::Config | Action::Workdir(_) => Vec::new(),
+    }
+}
+
+/// Computes the keys of a plan.
+///
+/// # Errors
+/// That a source of a COPY or ADD is not there, at its instruction.
+pub fn keys(
+    plan: &Plan,
+    context: &Context,
+    bases: &Bases,
+    images: &Images,
+    writing: &Writing,
+) -> Result<Keys, Error> {
+    let mut reader = Reader {
+        context,
+        images,
+        hashes: Hashes::default(),
+        ends: Vec::new(),
+    };
+    let mut keys = Keys::new();
+    for stage in &plan.stages {
+        let mut state = match &stage.base {
+            Base::Scratch => Some(key::scratch(&stage.config.platform)),
+            Base::Image(image, platform) => {
+                let base = &bases[&(image.clone(), platform.clone())];
+                Some(key::image(&base.config.rootfs.diff_ids, platform))
+            }
+            Base::Stage(base) => reader.ends[*base],
+        };
+        let mut of_stage = Vec::new();
+        for step in &stage.steps {
+            let key = match (&step.action, &state) {
+                (Action::Config, _) => {
+                    of_stage.push(None);
+                    continue;
+                }
+                (_, None) => None,
+                (Action::Workdir(workdir), Some(before)) => {
+                    Some(key::workdir(before, workdir, writing))
+                }
+                (Action::Run(run), Some(before)) => reader
+                    .mounts(run)
+                    .map(|inputs| key::run(before, run, &inputs, writing)),
+                (Action::Copy(copy), Some(before)) => reader
+                    .copied(copy)
+                    .map_err(|error| Error::at(stage, step, error.into()))?
+                    .map(|input| key::copy(before, copy, &input, writing)),
+            };
+            match &key {
+                Some(key) => debug!(stage = stage.index, "key {key} of {}", step.text),
+                None => debug!(
+                    stage = stage.index,
+                    "no key for {}: what it depends on is not known beforehand", step.text
+                ),
+            }
+            state = state
+                .zip(key)
+                .map(|(before, key)| key::after(&before, &key));
+            of_stage.push(key);
+        }
+        reader.ends.push(state);
+        keys.push(of_stage);
+    }
+    Ok(keys)
+}
+
+/// Finds out what steps read.
+struct Reader<'b> {
+    context: &'b Context,
+    images: &'b Images,
+    hashes: Hashes,
+    /// What the stages so far end with.
+    ends: Vec<Option<Key>>,
+}
+
+impl Reader<'_> {
+    fn copied(&mut self, step: &CopyStep) -> Result<Option<Input>, execute::Error> {
+        let is_unknown = |source: &CopySource| match source {
+            CopySource::Path(_) | CopySource::Inline { .. } => false,
+            CopySource::Url { checksum, .. } | CopySource::Git { checksum, .. } => {
+                checksum.is_none()
+            }
+        };
+        if step.sources.iter().any(is_unknown) {
+            return Ok(None);
+        }
+        if step.from != Source::Context {
+            return Ok(self.elsewhere(&step.from));
+        }
+        let tree = build_context(self.context);
+        let files = execute::files_of_copy(step, &tree, &mut self.hashes)?;
+        for file in &files {
+            trace!(path = %file.path, "read by COPY: {:?}", file.content);
+        }
+        Ok(Some(Input::Files(files)))
+    }
+
+    /// Returns what each mount of a RUN reads; nothing if one of them cannot be told.
+    fn mounts(&mut self, step: &RunStep) -> Option<Vec<Input>> {
+        let inputs = step
+            .mounts
+            .iter()
+            .map(|mount| match (mount, mount.source()) {
+                (_, None) => Some(Input::Nothing),
+                (RunMount::Bind { source, .. }, Some(Source::Context)) => {
+                    let tree = build_context(self.context);
+                    let files = execute::files_of_mount(source, &tree, &mut self.hashes);
+                    // the RUN itself says what is missing
+                    files.ok().map(Input::Files)
+                }
+                // what a cache mount contains is no input (RUN-10)
+                (_, Some(Source::Context)) => Some(Input::Nothing),
+                (_, Some(from)) => self.elsewhere(from),
+            });
+        inputs.collect()
+    }
+
+    fn elsewhere(&self, from: &Source) -> Option<Input> {
+        match from {
+            Source::Context | Source::Scratch => Some(Input::Nothing),
+            Source::Stage(position) => self.ends[*position].map(Input::Stage),
+            Source::Image(image, platform) => {
+                let diff_ids = self.images.get(&(image.clone(), platform.clone()))?;
+                Some(Input::Image(diff_ids.clone()))
+            }
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! Where layers are cached.
+
+use std::path::Path;
+
+use super::{Given, Output};
+use crate::cache::{Options, Repository};
+use crate::cli::Error;
+use crate::image::ImageRef;
+
+/// Returns what `--cache` and its flags ask for.
+///
+/// # Errors
+/// [`Error::CacheRepo`].
+///
+/// # Spec
+/// Compat spec 1.3, 7.2 and 7.5.
+pub fn resolve(given: Given<'_>, output: &Output) -> Result<Option<Options>, Error> {
+    let values = given.values;
+    if !values.bool("cache") {
+        return Ok(None);
+    }
+    let repository = match values.non_empty("cache-repo") {
+        Some(text) => Some(repository(text)?),
+        None => output.destinations.first().map(|first| {
+            let image = &first.reference;
+            Repository::Registry(ImageRef {
+                registry: image.registry.clone(),
+                repository: format!("{}/cache", image.repository),
+                tag: None,
+                digest: None,
+            })
+        }),
+    };
+    if repository.is_none() {
+        tracing::warn!("--cache has no place to look into: give --cache-repo or --destination");
+    }
+    Ok(repository.map(|repository| Options {
+        repository,
+        copies: values.bool("cache-copy-layers"),
+        runs: values.bool("cache-run-layers"),
+        ttl: values.duration("cache-ttl"),
+        push: !values.bool("no-push-cache"),
+    }))
+}
+
+fn repository(text: &str) -> Result<Repository, Error> {
+    if let Some(path) = text.strip_prefix("oci:") {
+        return Ok(Repository::Layouts(Path::new("/").join(path)));
+    }
+    let error = |source| Error::CacheRepo {
+        text: text.to_owned(),
+        source,
+    };
+    let image: ImageRef = text.parse().map_err(|e| error(Some(e)))?;
+    let last = text.rsplit('/').next().unwrap_or(text);
+    match !last.contains(['@', ':']) {
+        true => Ok(Repository::Registry(ImageRef {
+            tag: None,
+            digest: None,
+            ..image
+        })),
+        false => Err(error(None)),
+    }
+}

@@ -1,0 +1,593 @@
+//! The layer cache: what is cached is not done again, what changed is, and the image is the same either way.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::support::{Finished, Image, Sandbox, requires, tool};
+
+const CACHED: [&str; 2] = ["--cache", "--cache-copy-layers"];
+
+/// A build with the cache, of which only what matters here is kept.
+struct Cached {
+    t: Sandbox,
+    base: String,
+}
+
+impl Cached {
+    fn new() -> Self {
+        let t = Sandbox::new();
+        let base = t.base();
+        Self { t, base }
+    }
+
+    /// Writes the Dockerfile; `BASE` stands for the base image.
+    fn dockerfile(&self, text: &str) -> &Self {
+        self.t.dockerfile(&text.replace("BASE", &self.base));
+        self
+    }
+
+    fn build(&self, more: &[&str]) -> (Finished, Image) {
+        let tag = self.t.tag("app");
+        let args = ["--destination", &tag, "--verbosity=debug"];
+        let args = args.iter().chain(&CACHED).chain(more);
+        let finished = self.t.build(args).succeeded();
+        assert_eq!(self.t.kaniko_dir(), "", "{finished}");
+        let image = Image::pull(&self.t.registry, &tag);
+        (finished, image)
+    }
+
+    /// Returns the reference of the entry whose layer the instruction made.
+    fn entry(&self, created_by: &str) -> (String, Image) {
+        let tags = self.t.registry.tags("app/cache");
+        let entries = tags.iter().map(|tag| {
+            let reference = format!("{}:{tag}", self.t.tag("app/cache"));
+            let image = Image::pull(&self.t.registry, &reference);
+            (reference, image)
+        });
+        entries
+            .into_iter()
+            .find(|(_, image)| image.history()[0].contains(created_by))
+            .unwrap_or_else(|| panic!("no entry for {created_by}"))
+    }
+}
+
+/// Returns what the log says of each instruction: `+` for a hit, `-` for a miss.
+fn verdicts(finished: &Finished) -> Vec<String> {
+    let line = |line: &str| {
+        let (_, hit) = line.split_once("Using caching version of cmd: ").unzip();
+        let (_, miss) = line.split_once("No cached layer found for cmd ").unzip();
+        let line = hit.map(|text| format!("+ {text}"));
+        let line = line.or(miss.map(|text| format!("- {text}")))?;
+        Some(line.trim_end_matches('"').to_owned())
+    };
+    finished.stderr.lines().filter_map(line).collect()
+}
+
+#[test]
+fn a_second_build_executes_nothing() {
+    requires!(root);
+    let c = Cached::new();
+    c.t.file("f", 0o644, "f\n");
+    c.dockerfile("FROM BASE\nCOPY f /f\nRUN echo ran-one; date +%s%N > /date\nENV A=1\nWORKDIR /srv\nRUN echo ran-two; cat /date /f > /both\n");
+    let digest_file = c.t.path("digest");
+    let digest_option = format!("--digest-file={}", digest_file.display());
+    let (first, image) = c.build(&[&digest_option]);
+    assert_eq!(
+        verdicts(&first),
+        [
+            "- COPY f /f",
+            "- RUN echo ran-one; date +%s%N > /date",
+            "- WORKDIR /srv",
+            "- RUN echo ran-two; cat /date /f > /both"
+        ],
+    );
+    assert!(
+        first
+            .stderr
+            .contains("Checking for cached layer 127.0.0.1:"),
+        "{first}"
+    );
+    assert!(first.stderr.contains("Pushing layer 127.0.0.1:"), "{first}");
+    assert!(first.stderr.contains("miss: first build"), "{first}");
+    assert_eq!(first.stdout, "ran-one\nran-two\n");
+    assert_eq!(
+        fs_err::read_to_string(&digest_file).unwrap().trim(),
+        image.digest
+    );
+    assert_eq!(c.t.registry.tags("app/cache").len(), 4);
+
+    let (second, again) = c.build(&[]);
+    assert_eq!(
+        verdicts(&second),
+        [
+            "+ COPY f /f",
+            "+ RUN echo ran-one; date +%s%N > /date",
+            "+ WORKDIR /srv",
+            "+ RUN echo ran-two; cat /date /f > /both"
+        ],
+    );
+    assert_eq!(second.stdout, "");
+    assert!(
+        second
+            .stderr
+            .contains("Skipping unpacking as no commands require it."),
+        "{second}"
+    );
+    assert!(
+        !second.stderr.contains("pushed blob"),
+        "nothing is uploaded: {second}"
+    );
+    assert_eq!(image.digest, again.digest, "cached layers keep their times");
+
+    // another repository gets the layers by mounting
+    let other = c.t.tag("other");
+    let cache = c.t.tag("app/cache");
+    let mounted = c.t.build([
+        "--destination",
+        &other,
+        "--verbosity=debug",
+        "--cache",
+        "--cache-copy-layers",
+        "--cache-repo",
+        &cache,
+    ]);
+    let mounted = mounted.succeeded();
+    assert_eq!(
+        mounted.stderr.matches("mounted blob").count(),
+        image.layer_count(),
+        "{mounted}"
+    );
+    assert_eq!(Image::pull(&c.t.registry, &other).digest, image.digest);
+}
+
+#[test]
+fn an_edit_misses_only_what_depends_on_it() {
+    requires!(root);
+    let c = Cached::new();
+    c.t.file("a", 0o644, "a\n");
+    c.t.file("b", 0o644, "b\n");
+    c.t.file(".dockerignore", 0o644, "ignored\n");
+    let text = "FROM BASE\nLABEL l=1\nRUN echo ran-start > /start; echo ran-start\nCOPY a /a\nRUN cat /a\nCOPY --link b /b\nRUN cat /b\n";
+    c.dockerfile(text).build(&[]);
+    let ran = |c: &Cached| c.build(&[]).0.stdout;
+    assert_eq!(ran(&c), "");
+
+    c.t.file("a", 0o644, "a\n"); // another mtime
+    c.t.file("ignored", 0o644, "x");
+    c.t.file("unrelated", 0o644, "x");
+    c.dockerfile(&text.replace("l=1", "l=2 m=3"));
+    assert_eq!(
+        ran(&c),
+        "",
+        "times, ignored and unrelated files and labels are in no key"
+    );
+
+    c.t.file("b", 0o644, "changed\n");
+    assert_eq!(ran(&c), "changed\n");
+    c.t.file("a", 0o755, "a\n");
+    let (finished, image) = c.build(&[]);
+    assert_eq!(finished.stdout, "a\nchanged\n");
+    assert!(
+        verdicts(&finished).contains(&"+ COPY --link b /b".to_owned()),
+        "a linked copy stands alone: {finished}"
+    );
+    assert!(
+        finished
+            .stderr
+            .contains("miss: the instruction, a variable it sees, or a file it reads changed"),
+        "{finished}"
+    );
+    assert!(
+        image.tree("").starts_with("f 0755 0:0 2 "),
+        "{}",
+        image.tree("")
+    );
+
+    c.dockerfile(&text.replace("COPY --link", "ENV X=1\nCOPY --link"));
+    let (finished, _) = c.build(&[]);
+    assert_eq!(
+        finished.stdout, "changed\n",
+        "the variable is seen by what comes after it"
+    );
+    // a build arg counts where it is in scope
+    c.dockerfile("FROM BASE\nRUN echo one\nARG V\nRUN echo $V\n")
+        .build(&["--build-arg=V=1"]);
+    assert_eq!(c.build(&["--build-arg=V=2"]).0.stdout, "2\n");
+    assert_eq!(c.build(&["--build-arg=V=1"]).0.stdout, "");
+}
+
+#[test]
+fn mounted_files_are_seen_and_secrets_are_not() {
+    requires!(root);
+    let c = Cached::new();
+    c.t.file("src/f", 0o644, "one\n");
+    fs_err::write(c.t.path("secret"), "first").unwrap();
+    let secret = format!("--secret=id=s,src={}", c.t.path("secret").display());
+    c.dockerfile(
+        "FROM BASE AS tools\nRUN echo tool > /tool\nFROM BASE\n\
+         RUN --mount=type=bind,source=src,target=/m --mount=type=secret,id=s cat /m/f\n\
+         RUN --mount=type=bind,from=tools,source=/,target=/t cat /t/tool\n",
+    );
+    let ran = || c.build(&[&secret]).0.stdout;
+    assert_eq!(ran(), "one\ntool\n");
+    fs_err::write(c.t.path("secret"), "second").unwrap();
+    assert_eq!(ran(), "");
+    c.t.file("src/f", 0o644, "two\n");
+    assert_eq!(ran(), "two\ntool\n");
+}
+
+#[test]
+fn stages_that_nobody_needs_are_not_built() {
+    requires!(root);
+    let c = Cached::new();
+    c.t.file("f", 0o644, "f\n");
+    let text = "FROM BASE AS builder\nCOPY f /f\nRUN echo ran-builder; cp /f /out\nFROM BASE\nCOPY --from=builder /out /out\nRUN echo ran-last\n";
+    c.dockerfile(text).build(&[]);
+    c.dockerfile(&text.replace("ran-last", "ran-other"));
+    let (finished, image) = c.build(&[]);
+    assert_eq!(finished.stdout, "ran-other\n");
+    assert!(finished.stderr.contains("skipping the stage"), "{finished}");
+    assert_eq!(
+        finished.stderr.matches("Unpacking rootfs as cmd").count(),
+        1,
+        "{finished}"
+    );
+    assert_eq!(image.text("out"), "f\n");
+
+    // without cached copies the stage is put together from its layers, and nothing is executed
+    let tag = c.t.tag("app");
+    let finished = c.t.build(["--destination", &tag, "--cache"]).succeeded();
+    assert_eq!(finished.stdout, "", "{finished}");
+    assert!(
+        finished
+            .stderr
+            .contains("Found cached layer, extracting to filesystem"),
+        "{finished}"
+    );
+    assert_eq!(Image::pull(&c.t.registry, &tag).text("out"), "f\n");
+
+    c.t.file("f", 0o644, "changed\n");
+    let (finished, image) = c.build(&[]);
+    assert_eq!(finished.stdout, "ran-builder\nran-other\n");
+    assert_eq!(image.text("out"), "changed\n");
+}
+
+#[test]
+fn old_entries_and_switches() {
+    requires!(root);
+    let c = Cached::new();
+    c.dockerfile("FROM BASE\nRUN echo ran\n")
+        .build(&["--no-push-cache"]);
+    assert!(c.t.registry.tags("app/cache").is_empty());
+    assert_eq!(c.build(&["--cache-run-layers=false"]).0.stdout, "ran\n");
+    assert!(c.t.registry.tags("app/cache").is_empty());
+    assert_eq!(c.build(&[]).0.stdout, "ran\n");
+    let (finished, _) = c.build(&["--cache-ttl=1ns"]);
+    assert_eq!(finished.stdout, "ran\n");
+    assert!(
+        finished.stderr.contains("Cache entry expired: "),
+        "{finished}"
+    );
+    assert_eq!(c.build(&["--cache-ttl=1h"]).0.stdout, "");
+    // what is compressed otherwise is another layer
+    assert_eq!(
+        c.build(&["--compression=zstd", "--image-format=oci"])
+            .0
+            .stdout,
+        "ran\n"
+    );
+    assert_eq!(
+        c.build(&["--compression=zstd", "--image-format=oci"])
+            .0
+            .stdout,
+        ""
+    );
+    // media types follow the image, not the entry
+    let (finished, image) = c.build(&["--image-format=docker"]);
+    assert_eq!(finished.stdout, "");
+    let last = image.manifest["layers"]
+        .as_array()
+        .unwrap()
+        .last()
+        .unwrap()
+        .clone();
+    assert_eq!(
+        last["mediaType"],
+        "application/vnd.docker.image.rootfs.diff.tar.gzip"
+    );
+    // a cache that cannot be reached costs a warning
+    let unreachable =
+        c.t.build([
+            "--no-push",
+            "--cache",
+            "--cache-repo=127.0.0.1:1/cache",
+            "--skip-push-permission-check",
+        ])
+        .succeeded();
+    assert!(
+        unreachable
+            .stderr
+            .contains("cannot look into the layer cache"),
+        "{unreachable}"
+    );
+    assert!(
+        unreachable
+            .stderr
+            .contains("Error uploading layer to cache: "),
+        "{unreachable}"
+    );
+}
+
+#[test]
+fn damaged_entries_are_made_anew() {
+    requires!(root);
+    let c = Cached::new();
+    let text = "FROM BASE\nRUN echo ran-below; date +%s%N > /below\nRUN echo ran-above; cat /below > /above\n";
+    // the upper step is new each time, so that the lower layer is needed
+    let build = |number: u32| {
+        c.dockerfile(&text.replace("ran-above", &format!("ran-{number}")))
+            .build(&[])
+            .0
+    };
+    assert_eq!(build(0).stdout, "ran-below\nran-0\n");
+    assert_eq!(build(1).stdout, "ran-1\n");
+    type Damage<'a> = (&'a str, &'a dyn Fn(&mut Vec<u8>), bool);
+    let damages: [Damage<'_>; 4] = [
+        ("truncated", &|bytes| bytes.truncate(bytes.len() / 2), true),
+        ("one byte", &|bytes| *bytes.last_mut().unwrap() ^= 1, true),
+        ("no manifest", &|bytes| *bytes = b"{}".to_vec(), false),
+        (
+            "wrong media type",
+            &|bytes| {
+                let text = String::from_utf8(bytes.clone()).unwrap();
+                *bytes = text
+                    .replace("layer.v1.tar+gzip", "layer.v1.tar+zstd")
+                    .into_bytes();
+            },
+            false,
+        ),
+    ];
+    for (number, (name, damage, is_layer)) in damages.into_iter().enumerate() {
+        let number = 10 * number as u32 + 10;
+        let (_, entry) = c.entry("ran-below");
+        let digest = match is_layer {
+            true => entry.manifest["layers"][0]["digest"]
+                .as_str()
+                .unwrap()
+                .to_owned(),
+            false => entry.digest.clone(),
+        };
+        c.t.registry.tamper(&digest, damage);
+        let finished = build(number);
+        assert_eq!(
+            finished.stdout,
+            format!("ran-below\nran-{number}\n"),
+            "{name}: {finished}"
+        );
+        let warnings = finished
+            .stderr
+            .matches("cannot be used and is made anew")
+            .count();
+        let other_warnings = finished.stderr.matches("WARN").count();
+        // a registry that notices the damage itself answers with an error instead
+        assert!(
+            warnings == 1 || (!is_layer && warnings == 0),
+            "{name}: {other_warnings} {finished}"
+        );
+        assert_eq!(
+            build(number + 1).stdout,
+            format!("ran-{}\n", number + 1),
+            "{name}"
+        );
+    }
+    // an image of somebody else under the key
+    let (reference, _) = c.entry("ran-below");
+    let mut args = vec!["copy".to_owned(), "--quiet".to_owned()];
+    args.extend(c.t.registry.skopeo_options("src"));
+    args.extend(c.t.registry.skopeo_options("dest"));
+    args.extend([
+        format!("docker://{}", c.base),
+        format!("docker://{reference}"),
+    ]);
+    tool("skopeo", args);
+    let finished = build(90);
+    assert_eq!(finished.stdout, "ran-below\nran-90\n");
+    assert!(
+        finished.stderr.contains("it was not made for this key"),
+        "{finished}"
+    );
+    assert_eq!(build(91).stdout, "ran-91\n");
+}
+
+#[test]
+fn layers_are_cached_in_directories_too() {
+    requires!(root);
+    let c = Cached::new();
+    let prefix = c.t.path("layers");
+    let repository = format!("--cache-repo=oci:{}", prefix.display());
+    c.t.file("f", 0o644, "f\n");
+    c.dockerfile("FROM BASE\nCOPY f /f\nRUN echo ran-one; cat /f > /g\nRUN echo ran-two\n");
+    let build = || {
+        let args = ["--no-push", "--cache", "--cache-copy-layers", &repository];
+        c.t.build(args).succeeded().stdout
+    };
+    assert_eq!(build(), "ran-one\nran-two\n");
+    assert_eq!(build(), "");
+    let entries = || -> Vec<PathBuf> {
+        let entries = fs_err::read_dir(prefix.parent().unwrap()).unwrap();
+        let paths = entries.map(|entry| entry.unwrap().path());
+        paths
+            .filter(|path| path.display().to_string().contains("layers:"))
+            .collect()
+    };
+    assert_eq!(entries().len(), 3);
+    let entry = entries().into_iter().find(|path| {
+        config(path)["history"][0]["created_by"]
+            .as_str()
+            .unwrap()
+            .contains("ran-one")
+    });
+    let entry = entry.unwrap();
+    // skopeo, too, finds an image there; it takes what stands behind a colon for a tag
+    let plain = c.t.path("plain");
+    tool("cp", [Path::new("-r"), &entry, &plain]);
+    tool("skopeo", ["inspect", &format!("oci:{}", plain.display())]);
+    let layer = manifest(&entry)["layers"][0]["digest"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let blob = entry
+        .join("blobs/sha256")
+        .join(layer.strip_prefix("sha256:").unwrap());
+    let mut bytes = fs_err::read(&blob).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs_err::write(&blob, bytes).unwrap();
+    assert_eq!(build(), "ran-one\n", "only the damaged layer is made anew");
+    assert_eq!(build(), "");
+    let tag = c.t.tag("app");
+    c.t.build([
+        "--destination",
+        &tag,
+        "--cache",
+        "--cache-copy-layers",
+        &repository,
+    ])
+    .succeeded();
+    assert_eq!(Image::pull(&c.t.registry, &tag).text("g"), "f\n");
+}
+
+fn manifest(layout: &Path) -> Value {
+    let index: Value =
+        serde_json::from_slice(&fs_err::read(layout.join("index.json")).unwrap()).unwrap();
+    document(layout, &index["manifests"][0]["digest"])
+}
+
+fn config(layout: &Path) -> Value {
+    document(layout, &manifest(layout)["config"]["digest"])
+}
+
+fn document(layout: &Path, digest: &Value) -> Value {
+    let hex = digest.as_str().unwrap().strip_prefix("sha256:").unwrap();
+    serde_json::from_slice(&fs_err::read(layout.join("blobs/sha256").join(hex)).unwrap()).unwrap()
+}
+
+/// Random edits of a project with three stages; after each, a build with the cache gives what a build from scratch gives, and executes
+/// what a model of the cache foresees. `EXECUTOR_CACHE_EDITS` says how many, `EXECUTOR_CACHE_SEED` where it begins.
+#[test]
+fn cached_and_uncached_builds_agree() {
+    requires!(root);
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
+    let edits: u64 = number("EXECUTOR_CACHE_EDITS").unwrap_or(12);
+    let seed = number("EXECUTOR_CACHE_SEED").unwrap_or(7);
+    let mut random = numbers(seed);
+    let mut c = Cached::new();
+    c.t.env("SOURCE_DATE_EPOCH", "1000000000");
+    let mut project = Project::default();
+    let mut known = BTreeSet::new();
+    for edit in 0..edits {
+        project.change(random());
+        project.write(&c);
+        let steps = project.runs();
+        let missing: Vec<&str> = steps
+            .iter()
+            .filter(|(_, inputs)| !known.contains(inputs))
+            .map(|(name, _)| *name)
+            .collect();
+        let (cached, with) = c.build(&["--build-arg", &format!("ARG={}", project.arg)]);
+        let plain =
+            c.t.build([
+                "--destination",
+                &c.t.tag("plain"),
+                "--build-arg",
+                &format!("ARG={}", project.arg),
+            ])
+            .succeeded();
+        let without = Image::pull(&c.t.registry, &c.t.tag("plain"));
+        assert_eq!(
+            with.digest, without.digest,
+            "seed {seed}, edit {edit}: {project:?}\n{cached}\n{plain}"
+        );
+        let ran: Vec<&str> = cached.stdout.lines().collect();
+        assert_eq!(
+            ran, missing,
+            "seed {seed}, edit {edit}: {project:?}\n{cached}"
+        );
+        known.extend(steps.into_iter().map(|(_, inputs)| inputs));
+    }
+}
+
+/// Returns a generator of numbers that are the same for the same seed.
+fn numbers(seed: u64) -> impl FnMut() -> u64 {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state >> 16
+    }
+}
+
+#[derive(Debug, Default)]
+struct Project {
+    source: u64,
+    settings: u64,
+    mode: u64,
+    arg: u64,
+    swapped: bool,
+    label: u64,
+    env: u64,
+}
+
+impl Project {
+    fn change(&mut self, random: u64) {
+        let value = random / 8 % 3;
+        match random % 8 {
+            0 => self.source = value,
+            1 => self.settings = value,
+            2 => self.mode = value % 2,
+            3 => self.arg = value,
+            4 => self.swapped = !self.swapped,
+            5 => self.label = value,
+            6 => self.env = value,
+            _ => {} // only times change
+        }
+    }
+
+    fn write(&self, c: &Cached) {
+        let mode = if self.mode == 0 { 0o644 } else { 0o755 };
+        c.t.file("src/main", mode, self.source.to_string());
+        c.t.file("src/deep/settings", 0o644, self.settings.to_string());
+        let (one, two) = (
+            "RUN echo one; echo 1 >> /order",
+            "RUN echo two; echo 2 >> /order",
+        );
+        let (one, two) = if self.swapped { (two, one) } else { (one, two) };
+        c.dockerfile(&format!(
+            "FROM BASE AS compile\nCOPY src/main /main\nRUN echo compile; ls -l /main | cut -c1-10 > /out; cat /main >> /out\n\
+             FROM BASE AS configure\nARG ARG\nCOPY src/deep /deep\nRUN echo configure; echo $ARG > /conf; cat /deep/settings >> /conf\n\
+             FROM BASE\n{one}\n{two}\nLABEL l={}\nCOPY --from=compile /out /out\nENV E={}\nCOPY --from=configure /conf /conf\nRUN echo last; cat /out /conf > /all; echo $E >> /all\n",
+            self.label, self.env
+        ));
+    }
+
+    /// Returns each RUN in the order in which it would be executed, with what it depends on.
+    fn runs(&self) -> Vec<(&'static str, String)> {
+        let compile = format!("compile {} {}", self.source, self.mode);
+        let configure = format!("configure {} {}", self.arg, self.settings);
+        let (one, two) = if self.swapped {
+            ("two", "one")
+        } else {
+            ("one", "two")
+        };
+        let last = format!("last {} {compile} {configure} {}", self.swapped, self.env);
+        vec![
+            ("compile", compile),
+            ("configure", configure),
+            (one, format!("first {one}")),
+            (two, format!("second {one} {two}")),
+            ("last", last),
+        ]
+    }
+}
