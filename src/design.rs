@@ -20,6 +20,14 @@
 //! protocol only, in which a commit can be asked for only where the server offers it. Version 2 is a few lines of text over the HTTP client
 //! that is there anyway, with its certificates, proxies and retries.
 //!
+//! **`clap`** does not parse the command line. Scripts see what kaniko's parser (pflag) accepts and says: booleans that take a value only after
+//! `=`, groups of short flags that end in a value, scalar flags given twice, `unknown flag: --x` and the whole usage after it. With clap each
+//! of these is a setting, a custom parser or a rewritten message; a table and 200 lines say it directly, and the same table holds which flags
+//! work, which already hold by design and which are refused. Completions and a manual page, for which clap serves, are not there yet.
+//!
+//! **`walkdir`** walks trees in the tests. A root is walked relative to directory handles ([`crate::rootfs::walk`]), because paths may lead
+//! elsewhere while a command runs in place.
+//!
 //! # The binary
 //!
 //! Static on glibc (`+crt-static`) where no musl target is installed; the same source serves both. Names of hosts are resolved by
