@@ -113,7 +113,15 @@ impl LayerPath {
 
 impl Ord for LayerPath {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.components().cmp(other.components())
+        let (a, b) = (&self.0, &other.0);
+        let differs = a.iter().zip(b).position(|(a, b)| a != b);
+        match differs.map(|at| (a[at], b[at])) {
+            // A slash ends a component, and what ends first comes first.
+            Some((b'/', _)) => std::cmp::Ordering::Less,
+            Some((_, b'/')) => std::cmp::Ordering::Greater,
+            Some((a, b)) => a.cmp(&b),
+            None => a.len().cmp(&b.len()),
+        }
     }
 }
 
@@ -163,6 +171,14 @@ mod tests {
             paths.map(|p| p.to_string()),
             ["/a", "/a/x", "/a-b", "/a.b", "/b"]
         );
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn the_order_is_that_of_the_components(a in "[a./-]{0,8}", b in "[a./-]{0,8}") {
+            let (a, b) = (LayerPath::clean(a), LayerPath::clean(b));
+            proptest::prop_assert_eq!(a.cmp(&b), a.components().cmp(b.components()));
+        }
     }
 
     #[test]
