@@ -114,11 +114,20 @@ impl Rootfs {
         wanted: &Wanted<'_>,
         known: Intended,
     ) -> Result<Stat, Errno> {
-        if let Some(mtime) = wanted.mtime {
-            let flags = AtFlags::SYMLINK_NOFOLLOW;
-            rustix::fs::utimensat(dir, name, &timestamps(mtime), flags)?;
+        // An open file spares the kernel the way to its name.
+        let look = || match fd {
+            Some(fd) => Stat::read(fd, b""),
+            None => Stat::read(dir, name),
+        };
+        match (wanted.mtime, fd) {
+            (Some(mtime), Some(fd)) => rustix::fs::futimens(fd, &timestamps(mtime))?,
+            (Some(mtime), None) => {
+                let flags = AtFlags::SYMLINK_NOFOLLOW;
+                rustix::fs::utimensat(dir, name, &timestamps(mtime), flags)?;
+            }
+            (None, _) => {}
         }
-        let mut disk = Stat::read(dir, name)?;
+        let mut disk = look()?;
         let chowned = self.set_owner(dir, name, &disk, wanted)?;
         let chmoded = self.set_mode(dir, name, &disk, chowned, wanted)?;
         let refused = match wanted.xattrs {
@@ -129,7 +138,7 @@ impl Rootfs {
             None => None,
         };
         if chowned || chmoded || wanted.xattrs.is_some_and(|xattrs| !xattrs.is_empty()) {
-            disk = Stat::read(dir, name)?;
+            disk = look()?;
         }
         let owner_on_disk = (self.ids.from_disk(disk.uid), self.ids.from_disk(disk.gid));
         let intended = Intended {
