@@ -14,12 +14,18 @@ pub struct ReadAhead {
     ended: bool,
 }
 
-/// Reads `source` on a thread of its own, which ends with the source or with the reader that is returned.
-pub fn read_ahead(source: impl Read + Send + 'static) -> io::Result<ReadAhead> {
+/// Reads what `open` returns, on a thread of its own, which ends with the source or with the reader that is returned.
+pub fn read_ahead<R: Read>(
+    open: impl FnOnce() -> io::Result<R> + Send + 'static,
+) -> io::Result<ReadAhead> {
     let (sender, chunks) = sync_channel(CHUNKS);
     std::thread::Builder::new()
         .name("read-ahead".to_owned())
-        .spawn(move || pump(source, &sender))?;
+        .spawn(move || match open() {
+            Ok(source) => pump(source, &sender),
+            // whoever does not listen any more does not miss it
+            Err(error) => drop(sender.send(Err(error))),
+        })?;
     Ok(ReadAhead {
         chunks,
         chunk: io::Cursor::default(),
@@ -67,10 +73,13 @@ mod tests {
     fn everything_arrives_in_order() {
         let bytes: Vec<u8> = (0..3_000_000u32).map(|n| (n / 7) as u8).collect();
         let mut read = Vec::new();
-        read_ahead(io::Cursor::new(bytes.clone()))
-            .unwrap()
-            .read_to_end(&mut read)
-            .unwrap();
+        read_ahead({
+            let bytes = bytes.clone();
+            move || Ok(io::Cursor::new(bytes))
+        })
+        .unwrap()
+        .read_to_end(&mut read)
+        .unwrap();
         assert!(read == bytes);
     }
 
@@ -83,7 +92,7 @@ mod tests {
             }
         }
         let source = io::Cursor::new(vec![1; 1000]).chain(Broken);
-        let error = read_ahead(source)
+        let error = read_ahead(|| Ok(source))
             .unwrap()
             .read_to_end(&mut Vec::new())
             .unwrap_err();

@@ -2,7 +2,8 @@
 
 use std::io::{self, BufReader, Read};
 
-use super::{Error, pipe};
+use super::Error;
+use super::pipe::{self, ReadAhead};
 use crate::image::{DiffId, Digester, Layer};
 use crate::layer::{Limits, Reader, decompress};
 use crate::registry::{self, RemoteImage};
@@ -11,14 +12,24 @@ use crate::rootfs::Rootfs;
 /// Bytes that a root leaves free on its disk.
 const RESERVE: u64 = 1 << 20;
 
+const BUFFER: usize = 64 << 10;
+
 /// Unpacks an image's layers into an empty root while they arrive.
 ///
 /// Size and digest of each blob and the hash of its tar are checked at its end, before the next layer; after an error the
 /// root must not be used.
 pub fn unpack(client: &registry::Client, image: &RemoteImage, root: &Rootfs) -> Result<(), Error> {
-    for layer in image.layers() {
-        let blob = client.blob(&image.source, &layer.descriptor);
-        unpack_layer(blob, &layer, root).map_err(|source| Error::Unpack {
+    let layers = image.layers();
+    let fetch = |layer: &Layer| fetch(client.blob(&image.source, &layer.descriptor), layer);
+    let mut next = layers.first().map(fetch);
+    for (index, layer) in layers.iter().enumerate() {
+        // The one behind is on its way, as far as the buffers reach, while this one is unpacked.
+        let current = std::mem::replace(&mut next, layers.get(index + 1).map(fetch));
+        let current = current.expect("as many are fetched as there are");
+        let unpacked = current
+            .map_err(Into::into)
+            .and_then(|tar| unpack_fetched(tar, root));
+        unpacked.map_err(|source| Error::Unpack {
             layer: layer.descriptor.digest.clone(),
             image: Box::new(image.reference.clone()),
             dir: root.path().to_owned(),
@@ -34,14 +45,29 @@ pub fn unpack_layer(
     layer: &Layer,
     root: &Rootfs,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let tar = Verified::new(decompress(BufReader::new(blob))?, layer.diff_id.clone());
+    unpack_fetched(fetch(blob, layer)?, root)
+}
+
+/// Starts to decompress and check a layer's blob, ahead of whoever unpacks it.
+fn fetch(blob: impl Read + Send + 'static, layer: &Layer) -> io::Result<ReadAhead> {
+    let diff_id = layer.diff_id.clone();
+    // The first bytes, which tell the compression, are waited for over there.
+    pipe::read_ahead(move || {
+        let tar = decompress(BufReader::with_capacity(BUFFER, blob))?;
+        Ok(Verified::new(tar, diff_id))
+    })
+}
+
+fn unpack_fetched(
+    tar: ReadAhead,
+    root: &Rootfs,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let limits = Limits {
         // one that would fill the disk is refused and not felt
         unpacked: Some(root.free_space()?.saturating_sub(RESERVE)),
         ..Limits::default()
     };
-    let mut reader = Reader::new(pipe::read_ahead(tar)?, limits);
-    root.apply(&mut reader)?;
+    root.apply(&mut Reader::new(tar, limits))?;
     Ok(())
 }
 
