@@ -10,6 +10,7 @@ pub mod content;
 pub mod ids;
 mod lookup;
 pub mod metadata;
+mod parent;
 mod put;
 mod remove;
 mod resolve;

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::attributes::{Wanted, timestamps};
 use super::content::{self, CopyError};
+use super::parent::Parent;
 use super::{Error, FileType, Rootfs, Stat};
 use crate::layer::entry::Time;
 use crate::layer::{Entry, Kind, LayerPath};
@@ -21,16 +22,9 @@ const BUFFER_SIZE: usize = 256 * 1024;
 pub struct Batch<'r> {
     pub(super) root: &'r Rootfs,
     /// The directory the last entry went into, which is mostly that of the next.
-    parent: Option<Parent>,
+    pub(super) parent: Option<Parent>,
     times: BTreeMap<LayerPath, Time>,
     buffer: Vec<u8>,
-}
-
-pub(super) struct Parent {
-    asked: LayerPath,
-    /// `asked` without symlinks.
-    pub real: LayerPath,
-    pub fd: OwnedFd,
 }
 
 /// What [`Batch::put`] did.
@@ -72,6 +66,23 @@ impl Batch<'_> {
     /// image-spec v1.1 `layer.md`, "Changeset over existing files".
     pub fn put(&mut self, entry: &Entry, content: &mut dyn Read) -> Result<(), Error> {
         self.place(entry, content).map(drop)
+    }
+
+    /// Like [`Rootfs::stat`]; cheaper for what lies beside the last entry.
+    pub fn stat(&self, path: &LayerPath) -> Result<Option<Stat>, Error> {
+        let (Some(parent), Some(above), Some(name)) =
+            (&self.parent, path.parent(), path.file_name())
+        else {
+            return self.root.stat(path);
+        };
+        if parent.asked != above {
+            return self.root.stat(path);
+        }
+        match Stat::read(parent.fd.as_fd(), name) {
+            Ok(disk) => Ok(Some(self.root.corrected(disk))),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(Error::access("look at", path, errno)),
+        }
     }
 
     pub(super) fn place(&mut self, entry: &Entry, content: &mut dyn Read) -> Result<Placed, Error> {
@@ -271,49 +282,6 @@ impl Batch<'_> {
         let after = Stat::read(dir, name).map_err(|e| Error::access("look at", path, e))?;
         self.root.content().follow(&before, &after);
         Ok(())
-    }
-
-    /// Opens the directory that `path` goes into, making it if it is missing.
-    pub(super) fn enter_parent(&mut self, path: &LayerPath) -> Result<Parent, Error> {
-        let asked = path.parent().unwrap_or_default();
-        // Taken out: whoever removes something must not leave a stale handle here.
-        if let Some(parent) = self.parent.take().filter(|parent| parent.asked == asked) {
-            return Ok(parent);
-        }
-        match self.root.open_real_dir(&asked) {
-            Ok(fd) => {
-                let real = asked.clone();
-                return Ok(Parent { asked, real, fd });
-            }
-            Err(Errno::NOENT | Errno::LOOP | Errno::NOTDIR) => {}
-            Err(errno) => return Err(Error::access("open", &asked, errno)),
-        }
-        let real = self.root.resolve(asked.as_bytes())?;
-        let mut fd = self.root.open_real_dir(&LayerPath::root());
-        for dir in real.ancestors().iter().chain([&real]) {
-            let above = fd.map_err(|e| Error::access("open", dir, e))?;
-            fd = match self.root.open_real_dir(dir) {
-                Err(Errno::NOENT) => self.root.make_implied(above.as_fd(), dir),
-                opened => opened,
-            };
-        }
-        let fd = fd.map_err(|e| Error::access("open", &real, e))?;
-        Ok(Parent { asked, real, fd })
-    }
-
-    /// Forgets the handle on the last entry's directory, which may be removed now.
-    pub(super) fn forget_parent(&mut self) {
-        self.parent = None;
-    }
-}
-
-impl Rootfs {
-    /// Makes the directory `path`, which no entry describes, in `above`.
-    fn make_implied(&self, above: BorrowedFd<'_>, path: &LayerPath) -> Result<OwnedFd, Errno> {
-        let name = path.file_name().unwrap_or(b".");
-        rustix::fs::mkdirat(above, name, Mode::from_raw_mode(0o755))?;
-        self.settle_new(above, name, None, &Wanted::implied())?;
-        self.open_real_dir(path)
     }
 }
 
