@@ -14,7 +14,7 @@ use crate::context::dockerignore::Matcher;
 use crate::layer::entry::Time;
 use crate::layer::{Entry, Kind, LayerPath};
 use crate::plan::{CopySource, CopyStep, Unpack};
-use crate::rootfs::{FileType, Rootfs, Stat, users};
+use crate::rootfs::{FileType, Nearby, Rootfs, Stat, users};
 
 /// Executes a COPY or ADD; returns the paths written, directories on the way included, in order.
 ///
@@ -51,6 +51,7 @@ pub fn copy(
     target.chmod = step.chmod.as_ref();
     let mut copier = Copier {
         tree,
+        files: tree.root.nearby(),
         target,
         exclude: &exclude,
         destination: Destination::of(step),
@@ -87,6 +88,7 @@ pub(super) fn replicate(
     let none = Matcher::default();
     let mut copier = Copier {
         tree,
+        files: tree.root.nearby(),
         target: Target::new(root, now, false),
         exclude: &none,
         destination: Destination {
@@ -147,6 +149,7 @@ impl Destination {
 
 struct Copier<'a> {
     tree: &'a Tree<'a>,
+    files: Nearby<'a>,
     target: Target<'a>,
     exclude: &'a Matcher,
     destination: Destination,
@@ -290,16 +293,16 @@ impl Copier<'_> {
             self.links.insert(inode, entry.path.clone());
         }
         let mut content: Box<dyn Read> = match entry.kind {
-            Kind::File { .. } if stat.is_file() => Box::new(self.tree.root.open_file(from)?),
+            Kind::File { .. } if stat.is_file() => Box::new(self.files.open_file(from)?),
             _ => Box::new(io::empty()),
         };
         self.target.put(entry, &mut content)
     }
 
     /// Returns the entry that copies `from` to `to`; a socket becomes an empty file.
-    fn entry(&self, from: &LayerPath, stat: &Stat, to: LayerPath) -> Result<Entry, Error> {
-        let found = self.tree.root.entry_of(from, stat)?;
-        let mut entry = found.unwrap_or_else(|| Entry {
+    fn entry(&mut self, from: &LayerPath, stat: &Stat, to: LayerPath) -> Result<Entry, Error> {
+        let found = self.files.entry(from)?;
+        let mut entry = found.map(|(entry, _)| entry).unwrap_or_else(|| Entry {
             path: LayerPath::root(),
             kind: Kind::File { size: 0 },
             mode: stat.mode,

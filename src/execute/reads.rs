@@ -115,7 +115,7 @@ impl<'a> Reader<'a> {
         name: LayerPath,
         role: Role,
     ) -> Result<(), Error> {
-        let entry = self.tree.root.entry_of(path, stat)?;
+        let entry = self.tree.root.entry(path)?;
         let inode = (stat.device, stat.inode);
         let first = self.links.get(&inode).cloned();
         let content = match entry.as_ref().map(|entry| &entry.kind) {

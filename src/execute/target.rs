@@ -60,7 +60,7 @@ impl<'a> Target<'a> {
         }
         match self.link {
             true => Ok(self.written.get(path).copied()),
-            false => Ok(self.root.stat(path)?.map(|stat| stat.kind)),
+            false => Ok(self.batch.stat(path)?.map(|stat| stat.kind)),
         }
     }
 

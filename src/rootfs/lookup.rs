@@ -8,64 +8,21 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use super::walk::Names;
-use super::{ContentHash, Error, FileType, Rootfs, Stat, xattr};
-use crate::layer::{Entry, Kind, LayerPath};
+use super::{ContentHash, Error, Rootfs, Stat, xattr};
+use crate::layer::{Entry, LayerPath};
 
 impl Rootfs {
     /// Returns what `path` is, itself and not what it may link to; `None` if nothing is there.
     pub fn stat(&self, path: &LayerPath) -> Result<Option<Stat>, Error> {
-        let disk = self
-            .parent_of(path)
-            .and_then(|(dir, name)| Stat::read(dir.as_fd(), name));
-        match disk {
-            Ok(disk) => Ok(Some(self.corrected(disk))),
-            Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
-            Err(errno) => Err(Error::access("look at", path, errno)),
-        }
+        self.nearby().stat(path)
     }
 
     /// Returns `path` as the entry that would make it; `None` if nothing is there, or a socket, which no layer can hold.
     ///
     /// A file with several names is a [`Kind::File`] under each of them.
     pub fn entry(&self, path: &LayerPath) -> Result<Option<Entry>, Error> {
-        match self.stat(path)? {
-            Some(stat) => self.entry_of(path, &stat),
-            None => Ok(None),
-        }
-    }
-
-    /// Like [`entry`](Self::entry), for a file that was looked at already.
-    pub fn entry_of(&self, path: &LayerPath, stat: &Stat) -> Result<Option<Entry>, Error> {
-        let (major, minor) = stat.rdev;
-        let kind = match stat.kind {
-            FileType::File => Kind::File { size: stat.size },
-            FileType::Directory => Kind::Directory,
-            FileType::Symlink => Kind::Symlink {
-                target: self.read_link(path)?,
-            },
-            FileType::CharDevice => Kind::CharDevice { major, minor },
-            FileType::BlockDevice => Kind::BlockDevice { major, minor },
-            FileType::Fifo => Kind::Fifo,
-            FileType::Socket => return Ok(None),
-        };
-        Ok(Some(Entry {
-            path: path.clone(),
-            kind,
-            mode: stat.mode,
-            uid: stat.uid,
-            gid: stat.gid,
-            mtime: stat.mtime,
-            xattrs: self.xattrs(path)?,
-        }))
-    }
-
-    /// Returns the extended attributes of `path` that belong into an image.
-    pub fn xattrs(&self, path: &LayerPath) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, Error> {
-        let found = self.parent_of(path).and_then(|(dir, name)| {
-            let disk = Stat::read(dir.as_fd(), name)?;
-            self.xattrs_at(dir.as_fd(), name, &disk)
-        });
-        found.map_err(|e| Error::access("read the attributes of", path, e))
+        let found = self.nearby().entry(path)?;
+        Ok(found.map(|(entry, _)| entry))
     }
 
     pub(super) fn xattrs_at(
@@ -125,20 +82,22 @@ impl Rootfs {
 
     /// Opens the regular file `path` for reading.
     pub fn open_file(&self, path: &LayerPath) -> Result<File, Error> {
-        let opened = self.parent_of(path).and_then(|(dir, name)| {
-            // Not opened first: that alone may have effects on a device or wait for a fifo's writer.
-            let disk = Stat::read(dir.as_fd(), name)?;
-            if !self.corrected(disk).is_file() {
-                return Ok(None);
-            }
-            self.open_disk(dir.as_fd(), name, &disk, OFlags::NONBLOCK)
-                .map(Some)
-        });
-        match opened {
-            Ok(Some(fd)) => Ok(File::from(fd)),
-            Ok(None) => Err(Error::NotAFile { path: path.clone() }),
-            Err(errno) => Err(Error::access("open", path, errno)),
+        self.nearby().open_file(path)
+    }
+
+    /// Opens the regular file `name` for reading; `None` if it is something else.
+    pub(super) fn open_file_at(
+        &self,
+        dir: BorrowedFd<'_>,
+        name: &[u8],
+    ) -> Result<Option<File>, Errno> {
+        // Not opened first: that alone may have effects on a device or wait for a fifo's writer.
+        let disk = Stat::read(dir, name)?;
+        if !self.corrected(disk).is_file() {
+            return Ok(None);
         }
+        let opened = self.open_disk(dir, name, &disk, OFlags::NONBLOCK)?;
+        Ok(Some(File::from(opened)))
     }
 
     /// Returns the names in the directory `path`, sorted by bytes. A symlink to a directory will do.

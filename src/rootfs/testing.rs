@@ -42,7 +42,7 @@ pub(crate) fn listing(root: &Rootfs) -> String {
     }
     let mut text = String::new();
     for (path, stat) in paths {
-        let Some(entry) = root.entry_of(&path, &stat).unwrap() else {
+        let Some(entry) = root.entry(&path).unwrap() else {
             text += &format!("socket {path}\n");
             continue;
         };

@@ -87,7 +87,7 @@ impl Merge<'_> {
             if stat.kind == FileType::Symlink {
                 node.hash = ContentHash::of(&walk.read_link()?).0;
             }
-            self.xattrs.push((node, xattr_hash(walk)?));
+            self.note_xattrs(node, xattr_hash(walk)?);
             self.inserted.push((self.cursor, node));
             self.put(walk, stat);
             return Ok(());
@@ -124,7 +124,7 @@ impl Merge<'_> {
         }
         let was_socket = node.kind == FileType::Socket;
         self.tree.update(&mut node, stat);
-        self.xattrs.push((node, xattrs));
+        self.note_xattrs(node, xattrs);
         self.tree.nodes[index] = node;
         match (differs, stat.kind) {
             (true, FileType::Socket) if !was_socket => {
@@ -140,6 +140,13 @@ impl Merge<'_> {
             (false, _) => {}
         }
         Ok(())
+    }
+
+    /// Notes what the baseline shall know of attributes, unless it is nothing as before.
+    fn note_xattrs(&mut self, node: Node, xattrs: Option<ContentHash>) {
+        if xattrs.is_some() || self.tree.xattrs(&node).is_some() {
+            self.xattrs.push((node, xattrs));
+        }
     }
 
     /// Passes over the baseline's nodes that come before `name` at `depth`, which are gone, and returns the one that stands there.

@@ -89,9 +89,11 @@ impl fmt::Display for Change {
 /// removed. Symlinks in their directories are followed; sockets and the root itself are left out.
 pub fn touched(root: &Rootfs, paths: &[LayerPath]) -> Result<Vec<Change>, Error> {
     let mut changes = Vec::with_capacity(paths.len());
+    let mut files = root.nearby();
+    let mut names = Resolved::new(root);
     for path in paths {
-        let path = root.resolve_parent(path.as_bytes())?;
-        match root.stat(&path)? {
+        let path = names.resolve_parent(path)?;
+        match files.stat(&path)? {
             _ if path.is_root() => {}
             Some(stat) if stat.kind == rootfs::FileType::Socket => {}
             Some(_) => changes.push(Change::Put(path)),
@@ -115,4 +117,33 @@ pub fn touched(root: &Rootfs, paths: &[LayerPath]) -> Result<Vec<Change>, Error>
         true
     });
     Ok(changes)
+}
+
+/// Resolves paths that mostly lie beside the one before.
+struct Resolved<'r> {
+    root: &'r Rootfs,
+    /// The last path's directory, as it was named and as it is.
+    last: Option<(LayerPath, LayerPath)>,
+}
+
+impl<'r> Resolved<'r> {
+    fn new(root: &'r Rootfs) -> Self {
+        Self { root, last: None }
+    }
+
+    /// Like [`Rootfs::resolve_parent`].
+    fn resolve_parent(&mut self, path: &LayerPath) -> Result<LayerPath, rootfs::Error> {
+        let (Some(named), Some(name)) = (path.parent(), path.file_name()) else {
+            return Ok(LayerPath::root());
+        };
+        let last = match self.last.take() {
+            Some(last) if last.0 == named => last,
+            _ => {
+                let real = self.root.resolve(named.as_bytes())?;
+                (named, real)
+            }
+        };
+        let (_, real) = self.last.insert(last);
+        Ok(real.join(name))
+    }
 }

@@ -4,10 +4,10 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use super::tree::{Node, Tree, depth_of};
-use super::{Error, Options};
-use crate::layer::LayerPath;
+use super::{Error, Options, Resolved};
+use crate::layer::{Kind, LayerPath};
 use crate::rootfs::content::Hasher;
-use crate::rootfs::{ContentHash, FileType, Rootfs, Stat};
+use crate::rootfs::{ContentHash, Nearby, Rootfs, Stat};
 
 impl Tree {
     /// Makes the baseline say what is at `paths` and in the directories above them now; each path counts by itself, not what is below it,
@@ -105,14 +105,15 @@ fn look(
     options: &Options<'_>,
 ) -> Result<BTreeMap<LayerPath, Option<Seen>>, Error> {
     let mut found = BTreeMap::new();
+    let mut files = root.nearby();
+    let mut names = Resolved::new(root);
     for path in paths {
-        let mut next = Some(root.resolve_parent(path.as_bytes())?);
+        let mut next = Some(names.resolve_parent(path)?);
         // What was looked at before, was so with all above it.
         while let Some(path) = next.filter(|path| !path.is_root() && !found.contains_key(path)) {
             next = path.parent();
             if !is_ignored(&path, options) {
-                let stat = root.stat(&path)?;
-                let seen = stat.map(|stat| see(root, &path, stat)).transpose()?;
+                let seen = see(root, &mut files, &path)?;
                 found.insert(path, seen);
             }
         }
@@ -120,28 +121,35 @@ fn look(
     Ok(found)
 }
 
-fn see(root: &Rootfs, path: &LayerPath, stat: Stat) -> Result<Seen, Error> {
-    let hash = match stat.kind {
-        FileType::File => root.content_hash(stat.inode, stat.ctime),
-        FileType::Symlink => Some(ContentHash::of(&root.read_link(path)?)),
+fn see(root: &Rootfs, files: &mut Nearby<'_>, path: &LayerPath) -> Result<Option<Seen>, Error> {
+    let Some((entry, stat)) = files.entry(path)? else {
+        // A socket has nothing to compare but its stat.
+        let stat = files.stat(path)?;
+        return Ok(stat.map(|stat| Seen {
+            stat,
+            hash: [0; 16],
+            xattrs: None,
+        }));
+    };
+    let hash = match &entry.kind {
+        Kind::File { .. } => Some(match root.content_hash(stat.inode, stat.ctime) {
+            Some(hash) => hash,
+            None => {
+                let read = Hasher::read(&mut files.open_file(path)?);
+                read.map_err(|source| Error::Read {
+                    path: path.clone(),
+                    source,
+                })?
+            }
+        }),
+        Kind::Symlink { target } => Some(ContentHash::of(target)),
         _ => None,
     };
-    let hash = match (hash, stat.kind) {
-        (None, FileType::File) => {
-            let mut file = root.open_file(path)?;
-            let read = Hasher::read(&mut file);
-            Some(read.map_err(|source| Error::Read {
-                path: path.clone(),
-                source,
-            })?)
-        }
-        (hash, _) => hash,
-    };
-    Ok(Seen {
+    Ok(Some(Seen {
         stat,
         hash: hash.map_or([0; 16], |hash| hash.0),
-        xattrs: super::tree::hash_xattrs(&root.xattrs(path)?),
-    })
+        xattrs: super::tree::hash_xattrs(&entry.xattrs),
+    }))
 }
 
 fn is_ignored(path: &LayerPath, options: &Options<'_>) -> bool {

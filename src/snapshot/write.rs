@@ -1,13 +1,14 @@
 //! Writing changes as a layer.
 
-use std::collections::{BTreeMap, HashMap};
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::io::{self, Read, Write};
 
 use super::{Change, Error};
 use crate::layer::entry::Time;
 use crate::layer::{Entry, Kind, LayerPath, Writer};
-use crate::rootfs::Rootfs;
 use crate::rootfs::content::Hasher;
+use crate::rootfs::{Nearby, Rootfs};
 
 /// What a layer got.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -19,7 +20,7 @@ pub struct Written {
     pub size: u64,
 }
 
-/// Writes `changes` and the directories above them into `layer`, sorted by path, with the state that `root` has now.
+/// Writes `changes`, which are sorted by path, and the directories above them into `layer`, with the state that `root` has now.
 ///
 /// The first of a file's names in the layer is the file, the others are hard links to it. No time is later than `clamp`, in seconds since
 /// 1970. The root itself has no entry.
@@ -33,6 +34,7 @@ pub fn write<W: Write>(
     clamp: Option<i64>,
 ) -> Result<Written, Error> {
     let mut written = Written::default();
+    let mut files = root.nearby();
     let mut first_names: HashMap<(u64, u64), LayerPath> = HashMap::new();
     for (path, is_removed) in with_parents(changes) {
         if is_removed {
@@ -40,10 +42,7 @@ pub fn write<W: Write>(
             written.whiteouts += 1;
             continue;
         }
-        let Some(stat) = root.stat(&path)? else {
-            continue;
-        };
-        let Some(mut entry) = root.entry_of(&path, &stat)? else {
+        let Some((mut entry, stat)) = files.entry(&path)? else {
             continue;
         };
         entry.mtime = clamped(entry.mtime, clamp);
@@ -57,22 +56,29 @@ pub fn write<W: Write>(
                     layer.append(&entry, &mut io::empty())?;
                     continue;
                 }
-                None => drop(first_names.insert((stat.device, stat.inode), path.clone())),
+                None => {
+                    first_names.insert((stat.device, stat.inode), path.into_owned());
+                }
             }
         }
-        written.size += append(root, layer, &entry)?;
+        written.size += append(root, &mut files, layer, &entry)?;
     }
     Ok(written)
 }
 
 /// Writes one entry with its content; returns the size of that.
-fn append<W: Write>(root: &Rootfs, layer: &mut Writer<W>, entry: &Entry) -> Result<u64, Error> {
+fn append<W: Write>(
+    root: &Rootfs,
+    files: &mut Nearby<'_>,
+    layer: &mut Writer<W>,
+    entry: &Entry,
+) -> Result<u64, Error> {
     let Kind::File { size } = entry.kind else {
         layer.append(entry, &mut io::empty())?;
         return Ok(0);
     };
     let mut content = Hashed {
-        file: root.open_file(&entry.path)?,
+        file: files.open_file(&entry.path)?,
         hasher: Hasher::default(),
     };
     layer.append(entry, &mut content)?;
@@ -94,20 +100,22 @@ impl Read for Hashed {
     }
 }
 
-/// Adds the directories above, and says of each path whether it is gone.
-fn with_parents(changes: &[Change]) -> BTreeMap<LayerPath, bool> {
-    let mut paths = BTreeMap::new();
-    for change in changes {
-        let mut above = change.path().parent();
-        while let Some(dir) = above.filter(|dir| !paths.contains_key(dir)) {
-            above = dir.parent();
-            paths.insert(dir, false);
-        }
+/// Returns the changes, each with the directories above it that were not returned before, and says of each path whether it is gone.
+///
+/// Since the changes are sorted, what was returned before is a directory above the last one or that itself.
+fn with_parents(changes: &[Change]) -> impl Iterator<Item = (Cow<'_, LayerPath>, bool)> {
+    debug_assert!(changes.is_sorted_by(|a, b| a.path() <= b.path()));
+    let mut last: Option<&LayerPath> = None;
+    changes.iter().flat_map(move |change| {
+        let path = change.path();
+        let before = last.replace(path);
+        let mut above = path.ancestors();
+        above.retain(|dir| !before.is_some_and(|before| before.starts_with(dir)));
         let is_removed = matches!(change, Change::Remove(_));
-        paths.insert(change.path().clone(), is_removed);
-    }
-    paths.remove(&LayerPath::root());
-    paths
+        let own = (!path.is_root()).then_some((Cow::Borrowed(path), is_removed));
+        let above = above.into_iter().map(|dir| (Cow::Owned(dir), false));
+        above.chain(own)
+    })
 }
 
 fn clamped(time: Time, clamp: Option<i64>) -> Time {
