@@ -1,0 +1,249 @@
+# The parts of benches/run. Times go to $work/times/NAME, a number of milliseconds a line.
+
+say() { printf '%s\n' "-- $*" >&2; }
+
+need() {
+  local missing=() tool
+  for tool in "$@"; do command -v "$tool" >/dev/null || missing+=("$tool"); done
+  [ ${#missing[@]} = 0 ] || { echo "missing: ${missing[*]}" >&2; exit 1; }
+}
+
+finish() {
+  [ -z "${registry_process:-}" ] || kill "$registry_process" 2>/dev/null || true
+  say "removing $work"
+  rm -rf "$work"
+}
+
+# What the base image is made of: files of this machine's /usr, picked evenly, directories included, and a busybox for RUN.
+make_base() {
+  mkdir -p "$work/busybox/bin" "$work/times" "$work/context" "$work/registry"
+  cp "$(command -v busybox)" "$work/busybox/bin/busybox"
+  local applet
+  for applet in sh true cp rm touch find mkdir seq xargs truncate; do ln -s busybox "$work/busybox/bin/$applet"; done
+  mkdir -m 1777 "$work/busybox/tmp"
+  find /usr -xdev \( -type f -o -type l \) -readable -size -64M -printf '%s %P\n' | LC_ALL=C sort -k2 >"$work/found"
+  awk -v files="$files" -v bytes="$bytes" '
+    { size[NR] = $1; sub(/^[0-9]+ /, ""); name[NR] = $0; total += size[NR] }
+    END {
+      step = NR > files ? NR / files : 1
+      for (i = 1; i <= NR && taken < bytes; i++) {
+        if (int(i / step) == int((i - 1) / step)) continue
+        taken += size[i]
+        n = split(name[i], part, "/"); path = ""
+        for (j = 1; j < n; j++) { path = path (j > 1 ? "/" : "") part[j]; if (!seen[path]++) print path }
+        print name[i]
+      }
+    }' "$work/found" >"$work/list"
+  tar -C /usr --no-recursion --numeric-owner --transform 's,^,usr/,RSh' -T "$work/list" -cf "$work/base.tar"
+  tar -C "$work/busybox" --numeric-owner --owner 0 --group 0 -rf "$work/base.tar" bin tmp
+  pigz -6 -n -c "$work/base.tar" >"$work/base.tar.gz"
+  describe_base
+}
+
+describe_base() {
+  base_entries=$(tar -tf "$work/base.tar" | wc -l)
+  base_size=$(stat -c %s "$work/base.tar")
+  base_blob_size=$(stat -c %s "$work/base.tar.gz")
+}
+
+# Small files for COPY, 3 kB each, in directories of 100.
+make_context() {
+  local i
+  for i in $(seq 0 $((copied / 100 - 1))); do mkdir -p "$work/context/many/$i"; done
+  awk -v dir="$work/context/many" -v files="$copied" 'BEGIN {
+    for (i = 0; i < files; i++) {
+      file = dir "/" int(i / 100) "/" i
+      for (j = 0; j < 100; j++) printf "line %d of file number %d\n", j, i * 7919 >file
+      close(file)
+    }
+  }'
+}
+
+start_registry() {
+  registry_port=$(awk 'BEGIN { srand(); print 20000 + int(rand() * 20000) }')
+  cat >"$work/registry.yml" <<YML
+version: 0.1
+log: {level: error}
+storage: {filesystem: {rootdirectory: $work/registry}}
+http: {addr: "127.0.0.1:$registry_port"}
+YML
+  docker-registry serve "$work/registry.yml" >"$work/registry.log" 2>&1 &
+  registry_process=$!
+  local attempt
+  for attempt in $(seq 100); do
+    (exec 3<>"/dev/tcp/127.0.0.1/$registry_port") 2>/dev/null && return
+    sleep 0.1
+  done
+  echo "docker-registry does not start: $(cat "$work/registry.log")" >&2
+  exit 1
+}
+
+push_base() {
+  local layout=$work/layout diff_id layer config
+  mkdir -p "$layout/blobs/sha256"
+  echo '{"imageLayoutVersion":"1.0.0"}' >"$layout/oci-layout"
+  diff_id=$(sha256sum <"$work/base.tar" | cut -d' ' -f1)
+  layer=$(sha256sum <"$work/base.tar.gz" | cut -d' ' -f1)
+  ln "$work/base.tar.gz" "$layout/blobs/sha256/$layer"
+  printf '{"architecture":"amd64","os":"linux","config":{"Env":["PATH=/bin"]},"rootfs":{"type":"layers","diff_ids":["sha256:%s"]}}' \
+    "$diff_id" >"$work/config"
+  config=$(blob "$layout" "$work/config")
+  printf '{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"sha256:%s","size":%d},"layers":[{"mediaType":"application/vnd.oci.image.layer.v1.tar+gzip","digest":"sha256:%s","size":%d}]}' \
+    "$config" "$(stat -c %s "$work/config")" "$layer" "$base_blob_size" >"$work/manifest"
+  printf '{"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:%s","size":%d}]}' \
+    "$(blob "$layout" "$work/manifest")" "$(stat -c %s "$work/manifest")" >"$layout/index.json"
+  base=127.0.0.1:$registry_port/base:latest
+  skopeo copy -q --dest-tls-verify=false "oci:$layout" "docker://$base"
+}
+
+# Puts a file into a layout; prints its hash.
+blob() {
+  local hash
+  hash=$(sha256sum <"$2" | cut -d' ' -f1)
+  cp "$2" "$1/blobs/sha256/$hash"
+  echo "$hash"
+}
+
+milliseconds() { date +%s%3N; }
+
+# Runs a command and notes how long it took.
+timed() {
+  local name=$1 start
+  shift
+  start=$(milliseconds)
+  "$@"
+  echo $(($(milliseconds) - start)) >>"$work/times/$name"
+}
+
+unpack_with_tar() {
+  mkdir "$work/tar-$1"
+  # shellcheck disable=SC2016
+  timed tar sh -c 'gzip -dc "$1" | tar -xf - -C "$2"' sh "$work/base.tar.gz" "$work/tar-$1"
+}
+
+# Unpacks and then stops the executor dead, so that it does not clean up: the tree stays until the end.
+unpack_with_executor() {
+  printf 'FROM %s\nRUN ["/bin/busybox", "sleep", "60"]\n' "$base" >"$work/Dockerfile"
+  local log=$work/unpack-$1.log process
+  "$executor" --dockerfile "$work/Dockerfile" --context "$work/context" --no-push --insecure-pull --isolation=namespaces \
+    --kaniko-dir "$work/executor-$1" --verbosity=debug --log-format=text 2>"$log" >/dev/null &
+  process=$!
+  until grep -q 'msg="*unpacked' "$log"; do
+    kill -0 "$process" 2>/dev/null || { cat "$log" >&2; exit 1; }
+    sleep 0.1
+  done
+  kill -KILL "$process"
+  wait "$process" 2>/dev/null || true
+  elapsed 'msg="*unpacked' "$log" >>"$work/times/unpack"
+}
+
+# Prints the elapsed time of the log lines that match.
+elapsed() { grep "$1" "$2" | sed -n 's/.*elapsed_ms=\([0-9]*\).*/\1/p'; }
+
+look_with_find() {
+  find_in_root() { find "$1/stages/0/rootfs" -xdev -printf '%i %C@ %s\n' >/dev/null; }
+  timed find find_in_root "$1"
+}
+
+# Runs the executor under GNU time; NAME gets wall and CPU seconds and peak memory, NAME.log what it says.
+build() {
+  local name=$1
+  shift
+  /usr/bin/time -o "$work/$name" -f '%e %U %S %M' "$executor" --dockerfile "$work/Dockerfile" --context "$work/context" \
+    --insecure --insecure-pull --kaniko-dir "$work/executor-$name" --isolation=namespaces --verbosity=debug --log-format=text "$@" \
+    2>"$work/$name.log" >/dev/null || { cat "$work/$name.log" >&2; exit 1; }
+}
+
+# Ten small RUN steps of which five change nothing, a COPY of many files, and changes to them.
+reference_build() {
+  {
+    echo "FROM $base"
+    echo 'ENV A=1'
+    echo 'WORKDIR /work'
+    for i in $(seq 5); do echo "RUN echo $i >/work/$i"; done
+    for _ in $(seq 5); do echo 'RUN ["/bin/true"]'; done
+    echo 'COPY many /many'
+    echo 'RUN cp -r /many /copy'
+    echo 'RUN rm -rf /copy/1*'
+    echo 'RUN find /many -name "*[02468]" | xargs touch'
+  } >"$work/Dockerfile"
+  build reference --destination "127.0.0.1:$registry_port/made:latest"
+  # one line a step, in order: WORKDIR, 5 RUN, 5 idle RUN, COPY, 3 RUN; ENV has one too
+  elapsed 'msg=done' "$work/reference.log" >"$work/steps"
+  sed -n '8,12p' "$work/steps" >"$work/times/idle"
+}
+
+# COPY of one large file is copying, hashing and compressing and little else.
+compress() {
+  [ -e "$work/context/one.tar" ] || head -c 400000000 "$work/base.tar" >"$work/context/one.tar"
+  # shellcheck disable=SC2016
+  timed pigz sh -c 'pigz -6 -c "$1" >/dev/null' sh "$work/context/one.tar"
+  printf 'FROM scratch\nCOPY one.tar /\n' >"$work/Dockerfile"
+  build layer --no-push
+  elapsed 'msg=done' "$work/layer.log" >>"$work/times/layer"
+  layer_size=$(sed -n 's/.*size_bytes=.*//p' "$work/layer.log")
+}
+
+# Layers much larger than memory allows, and many files.
+memory() {
+  printf 'FROM %s\nRUN truncate -s %dM /big\n' "$base" "$big" >"$work/Dockerfile"
+  build memory_big --no-push
+  printf 'FROM scratch\nCOPY many /many\n' >"$work/Dockerfile"
+  build memory_copy --no-push
+  # the trees differ in their number of files only
+  local count
+  for count in 1000 "$many"; do
+    many_files "$count"
+    build "made_$count" --destination "127.0.0.1:$registry_port/many:$count"
+    printf 'FROM 127.0.0.1:%s/many:%s\nRUN ["/bin/true"]\n' "$registry_port" "$count" >"$work/Dockerfile"
+    build "seen_$count" --no-push
+  done
+}
+
+# A Dockerfile that makes many empty files, 500 in a directory.
+many_files() {
+  [ -e "$work/context/busybox" ] || cp -a "$work/busybox" "$work/context/"
+  {
+    echo 'FROM scratch'
+    echo 'COPY busybox /'
+    echo 'ENV PATH=/bin'
+    echo "RUN cd /tmp && seq $(($1 / 500)) | xargs mkdir && for d in *; do (cd \$d && seq 500 | xargs touch); done"
+  } >"$work/Dockerfile"
+}
+
+least() { sort -n "$work/times/$1" | head -1; }
+median() { sort -n "$work/times/$1" | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
+
+# Notes a row: what, beside what, the files with the times, and the ratio that is aimed at.
+compare() {
+  awk -v what="$1" -v beside="$2" -v a="$(least "$3")" -v b="$(least "$4")" -v am="$(median "$3")" -v bm="$(median "$4")" -v aim="$5" \
+    'BEGIN { printf "| %s | %s | %.2f s | %.2f s | %.2f | %.2f | %s |\n", what, beside, a / 1e3, b / 1e3, a / b, am / bm, aim }' >>"$work/rows"
+}
+
+print_table() {
+  echo
+  echo "base: $base_entries entries, $base_size bytes, $base_blob_size compressed; $(nproc) processors; $(stat -f -c %T "$work")"
+  echo
+  echo '| what | beside | executor | other | ratio of the least | of the medians | aim |'
+  echo '| --- | --- | --- | --- | --- | --- | --- |'
+  cat "$work/rows"
+  echo
+  echo '| whole process | wall s | user s | system s | peak MiB |'
+  echo '| --- | --- | --- | --- | --- |'
+  row 'reference build, pushed' reference
+  row "RUN that makes a file of $big MiB" memory_big
+  row "COPY of $copied files" memory_copy
+  for count in 1000 "$many"; do
+    row "RUN that makes $count files" "made_$count"
+    row "RUN on a base of $count files" "seen_$count"
+  done
+  echo
+  echo "bytes of memory a file, from the last two: $(peak_per_file seen), while a layer is made of them: $(peak_per_file made)"
+  echo "steps of the reference build (ms): $(tr '\n' ' ' <"$work/steps")"
+}
+
+peak_per_file() {
+  awk -v files=$((many - 1000)) '{ kib[NR] = $4 } END { print int((kib[2] - kib[1]) * 1024 / files) }' "$work/$1_1000" "$work/$1_$many"
+}
+
+row() { awk -v what="$1" '{ printf "| %s | %s | %s | %s | %.0f |\n", what, $1, $2, $3, $4 / 1024 }' "$work/$2"; }
