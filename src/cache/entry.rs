@@ -1,4 +1,4 @@
-//! Cache entries: the small image around one layer, written and read. Pure but for [`fetch`].
+//! Cache entries: the small image around one layer, written and read. Pure but for `fetch`.
 
 use std::io::{self, BufReader, Read, Write};
 

@@ -1,7 +1,7 @@
 //! Keys of layers: a hash over everything that a step's layer depends on. Pure.
 //!
 //! A key is the SHA-256 of a sequence of fields, each with its length in front, so that no two different inputs make the same
-//! sequence. The first field is [`VERSION`]; whoever changes what a step writes into its layer raises it.
+//! sequence. The first field is `VERSION`; whoever changes what a step writes into its layer raises it.
 //!
 //! Part of a key: the chain of keys below it, the instruction as expanded, the environment and build args it sees, what it reads, and
 //! how layers are written. Never part: times of files, proxies, what secrets and cache mounts contain, labels, anything of the

@@ -19,7 +19,7 @@ impl Rootfs {
 
     /// Returns `path` as the entry that would make it; `None` if nothing is there, or a socket, which no layer can hold.
     ///
-    /// A file with several names is a [`Kind::File`] under each of them.
+    /// A file with several names is a [`Kind::File`](crate::layer::Kind::File) under each of them.
     pub fn entry(&self, path: &LayerPath) -> Result<Option<Entry>, Error> {
         let found = self.nearby().entry(path)?;
         Ok(found.map(|(entry, _)| entry))

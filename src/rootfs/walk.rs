@@ -133,7 +133,7 @@ impl Walk<'_> {
         &self.path
     }
 
-    /// Returns the extended attributes of the file that was found last, as [`Rootfs::xattrs`] does.
+    /// Returns the extended attributes of the file that was found last.
     pub fn xattrs(&self) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, Error> {
         self.at_last("read the attributes of", |dir, name, disk| {
             match &self.pending {

@@ -1,6 +1,6 @@
 //! `RUN --mount`: what a command finds at a path, or in a variable, beside the image.
 //!
-//! [`prepare`] makes each mount of a step something that lies ready on disk: a directory of another stage, a copy that is thrown
+//! [`Shelf::prepare`] makes each mount of a step something that lies ready on disk: a directory of another stage, a copy that is thrown
 //! away, a cache that stays, a secret's file, a socket that leads to an SSH agent. How it gets to its target, [`run`](super::run) knows.
 //!
 //! | below the work directory | what | lives |
