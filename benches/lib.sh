@@ -34,7 +34,7 @@ make_base() {
         print name[i]
       }
     }' "$work/found" >"$work/list"
-  tar -C /usr --no-recursion --numeric-owner --transform 's,^,usr/,RSh' -T "$work/list" -cf "$work/base.tar"
+  tar -C /usr --no-recursion --numeric-owner --transform 's,^,usr/,rSh' -T "$work/list" -cf "$work/base.tar"
   tar -C "$work/busybox" --numeric-owner --owner 0 --group 0 -rf "$work/base.tar" bin tmp
   pigz -6 -n -c "$work/base.tar" >"$work/base.tar.gz"
   describe_base
