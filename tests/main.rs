@@ -3,6 +3,7 @@
 mod architecture;
 mod build;
 mod cache;
+mod conformance;
 mod contexts;
 mod git_contexts;
 mod hostile;

@@ -1,0 +1,170 @@
+//! Builds of cases: by the executor on this machine, and in a container, many one after another.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use super::case::Case;
+use super::files;
+use crate::support::container::{Capabilities, Container};
+use crate::support::{Registry, base};
+
+/// `SOURCE_DATE_EPOCH` of every build, so that equal builds give equal digests.
+pub const EPOCH: &str = "1000000000";
+
+/// A directory with the work directory of each case, and a registry with the base images.
+pub struct Place {
+    pub registry: Registry,
+    /// Diff ids of the layers of base images.
+    pub known: Vec<String>,
+    dir: TempDir,
+}
+
+/// How a build ended.
+pub struct Outcome {
+    pub status: i32,
+    pub log: String,
+    /// Empty if there is none.
+    pub digest: String,
+}
+
+impl Place {
+    pub fn new(cases: &[Case]) -> Self {
+        let registry = Registry::plain();
+        let known = super::bases::push(&registry);
+        let dir = tempfile::Builder::new()
+            .prefix("conformance-")
+            .tempdir()
+            .unwrap();
+        let place = Self {
+            registry,
+            known,
+            dir,
+        };
+        for case in cases {
+            let context = place.work(case).join("context");
+            fs_err::create_dir_all(&context).unwrap();
+            files::make(&context, &case.context, &case.dockerfile);
+            let beside = place.work(case).join("beside");
+            fs_err::create_dir_all(&beside).unwrap();
+            files::make(&beside, &case.beside, &case.dockerfile);
+            fs_err::write(place.work(case).join("Dockerfile"), &case.dockerfile).unwrap();
+            for isolation in ["namespaces", "in-place"] {
+                fs_err::create_dir_all(place.path("out").join(isolation).join(&case.name)).unwrap();
+            }
+        }
+        place
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn work(&self, case: &Case) -> PathBuf {
+        self.path("work").join(&case.name)
+    }
+
+    /// Returns the directory in which the builds of a case leave what they made.
+    pub fn out(&self, case: &Case, isolation: &str) -> PathBuf {
+        self.path("out").join(isolation).join(&case.name)
+    }
+
+    /// Returns the executor's arguments, for a work directory in `work/CASE`.
+    fn args(&self, case: &Case, isolation: &str) -> Vec<String> {
+        let out = format!("../../out/{isolation}/{}", case.name);
+        let mut args = vec![
+            "--context=context".to_owned(),
+            "--no-push".into(),
+            "--log-format=text".into(),
+            "--skip-default-registry-fallback".into(),
+            format!("--registry-mirror={}", self.registry.host()),
+            format!("--isolation={isolation}"),
+            format!("--digest-file={out}/digest"),
+        ];
+        if isolation == "namespaces" {
+            args.push(format!("--oci-layout-path={out}/layout"));
+        }
+        if !case.args.iter().any(|arg| arg.starts_with("--dockerfile")) {
+            args.push("--dockerfile=Dockerfile".into());
+        }
+        args.extend(case.args.iter().cloned());
+        args
+    }
+
+    /// Builds a case on this machine.
+    pub fn on_the_host(&self, case: &Case) -> Outcome {
+        let out = self.out(case, "namespaces");
+        let kaniko = out.join("kaniko");
+        fs_err::create_dir(&kaniko).unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_executor"))
+            .args(self.args(case, "namespaces"))
+            .current_dir(self.work(case))
+            .env_clear()
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            .env("HOME", &out)
+            .env("KANIKO_DIR", &kaniko)
+            .env("SOURCE_DATE_EPOCH", EPOCH)
+            .output()
+            .unwrap();
+        let mut log = String::from_utf8_lossy(&output.stderr).into_owned();
+        log += &String::from_utf8_lossy(&output.stdout);
+        Outcome {
+            status: output.status.code().unwrap_or(-1),
+            log,
+            digest: fs_err::read_to_string(out.join("digest")).unwrap_or_default(),
+        }
+    }
+
+    /// Builds cases in one container, one after another.
+    pub fn in_a_container<'c>(&self, cases: &[&'c Case]) -> Vec<(&'c Case, Outcome)> {
+        let image = tempfile::tempdir_in(self.dir.path()).unwrap();
+        container_image(image.path());
+        let mut script = String::new();
+        for case in cases {
+            let args: Vec<String> = self
+                .args(case, "in-place")
+                .iter()
+                .map(|arg| quote(arg))
+                .collect();
+            let (name, args) = (&case.name, args.join(" "));
+            let out = format!("/cases/out/in-place/{name}");
+            script += &format!(
+                "cd /cases/work/{name}; /kaniko/executor {args} >{out}/log 2>&1; echo $? >{out}/status\n"
+            );
+        }
+        let name = image.path().file_name().unwrap().to_str().unwrap();
+        fs_err::write(self.path(&format!("{name}.sh")), script).unwrap();
+        let mut container = Container::new(image.path());
+        container.capabilities = Capabilities::Docker;
+        container.volume(self.dir.path(), "/cases", false);
+        container.env.push(("SOURCE_DATE_EPOCH", EPOCH.to_owned()));
+        let output = container.run(["/busybox/busybox", "sh", &format!("/cases/{name}.sh")]);
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{}\n{told}", output.status);
+        let read = |case: &Case, name: &str| {
+            let bytes = fs_err::read(self.out(case, "in-place").join(name));
+            String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned()
+        };
+        let outcome = |case: &Case| Outcome {
+            status: read(case, "status").trim().parse().unwrap_or(-1),
+            log: read(case, "log"),
+            digest: read(case, "digest"),
+        };
+        cases.iter().map(|case| (*case, outcome(case))).collect()
+    }
+}
+
+/// Makes an image with the executor and a shell that starts it.
+fn container_image(root: &Path) {
+    for dir in ["kaniko", "busybox", "tmp"] {
+        fs_err::create_dir(root.join(dir)).unwrap();
+    }
+    fs_err::copy(env!("CARGO_BIN_EXE_executor"), root.join("kaniko/executor")).unwrap();
+    fs_err::copy(base::busybox(), root.join("busybox/busybox")).unwrap();
+}
+
+/// Quotes a word for a shell.
+fn quote(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
+}

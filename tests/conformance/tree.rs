@@ -1,0 +1,362 @@
+//! An image as lines: the files it adds to its base, its config, its history. Reads an OCI layout with none of the executor's code.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::bases;
+use super::build::EPOCH;
+
+/// When everything new was made.
+const CREATED: &str = "2001-09-09T01:46:40Z";
+
+/// Longest content that a line shows; of what is longer, size and hash.
+const LONGEST: usize = 400;
+
+/// What an image is.
+pub struct Image {
+    /// `f 0644 0:0 /path "content" @time`, see [`super::files`]; `- /path` for what the base had.
+    pub tree: Vec<String>,
+    pub config: Vec<String>,
+    /// Without the base's.
+    pub history: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Node {
+    kind: Kind,
+    mode: u32,
+    owner: (u64, u64),
+    mtime: u64,
+    xattrs: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Kind {
+    Directory,
+    /// The content, and a number that the names of one file share.
+    File(Vec<u8>, usize),
+    Symlink(String),
+    Device(char, u32, u32),
+    Fifo,
+}
+
+type Tree = BTreeMap<String, Node>;
+
+/// Reads the image of a layout, whose layers with one of the `known` diff ids are its base.
+pub fn read(layout: &Path, known: &[String]) -> Image {
+    let index: Value =
+        serde_json::from_slice(&fs_err::read(layout.join("index.json")).unwrap()).unwrap();
+    let manifest: Value = serde_json::from_slice(&blob(layout, &index["manifests"][0])).unwrap();
+    let config: Value = serde_json::from_slice(&blob(layout, &manifest["config"])).unwrap();
+    let diff_ids = config["rootfs"]["diff_ids"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
+    let layers = manifest["layers"].as_array().cloned().unwrap_or_default();
+    assert_eq!(diff_ids.len(), layers.len(), "a layer for each diff id");
+    let mut tree = Tree::new();
+    let mut base = Tree::new();
+    let mut below = 0;
+    let mut files = 0;
+    for (layer, diff_id) in layers.iter().zip(&diff_ids) {
+        let bytes = blob(layout, layer);
+        let mut tar = Vec::new();
+        flate2::read::MultiGzDecoder::new(&bytes[..])
+            .read_to_end(&mut tar)
+            .unwrap();
+        let own = executor::image::Digest::of(&tar).to_string();
+        assert_eq!(
+            Value::String(own.clone()),
+            *diff_id,
+            "the diff id of a layer"
+        );
+        apply(&mut tree, &tar, &mut files);
+        if known.contains(&own) {
+            base = tree.clone();
+            below += 1;
+        }
+    }
+    let history = history(&config);
+    let (old, new): (Vec<_>, Vec<_>) = history
+        .into_iter()
+        .partition(|line| line.starts_with("layer base "));
+    assert_eq!(old.len(), below, "the base's history stays");
+    let layered = new.iter().filter(|line| line.starts_with("layer ")).count();
+    assert_eq!(
+        layered,
+        layers.len() - below,
+        "a layer for each entry of the history that has one: {new:#?}"
+    );
+    Image {
+        tree: difference(&base, &tree),
+        config: settings(&config),
+        history: new,
+    }
+}
+
+fn blob(layout: &Path, descriptor: &Value) -> Vec<u8> {
+    let digest = descriptor["digest"].as_str().unwrap();
+    let bytes = fs_err::read(
+        layout
+            .join("blobs/sha256")
+            .join(digest.strip_prefix("sha256:").unwrap()),
+    )
+    .unwrap();
+    assert_eq!(executor::image::Digest::of(&bytes).to_string(), digest);
+    assert_eq!(descriptor["size"], bytes.len());
+    bytes
+}
+
+/// Applies a layer: whiteouts hide what lower layers brought, wherever they stand.
+fn apply(tree: &mut Tree, tar: &[u8], files: &mut usize) {
+    let lower: Vec<String> = tree.keys().cloned().collect();
+    let mut written = Tree::new();
+    for entry in tar::Archive::new(tar).entries().unwrap() {
+        let mut entry = entry.unwrap();
+        let name = entry.path().unwrap().display().to_string();
+        let path = format!("/{}", name.trim_end_matches('/'));
+        let (parent, base) = path.rsplit_once('/').unwrap();
+        if let Some(hidden) = base.strip_prefix(".wh.") {
+            let whole = format!("{parent}/{hidden}");
+            let below = match hidden {
+                ".wh..opq" => format!("{parent}/"),
+                _ => format!("{whole}/"),
+            };
+            for path in lower
+                .iter()
+                .filter(|path| **path == whole || path.starts_with(&below))
+            {
+                tree.remove(path);
+            }
+            continue;
+        }
+        let node = node(&mut entry, &written, tree, files);
+        written.insert(path, node);
+    }
+    for (path, node) in written {
+        if node.kind != Kind::Directory {
+            let below = format!("{path}/");
+            tree.retain(|path, _| !path.starts_with(&below));
+        }
+        tree.insert(path, node);
+    }
+}
+
+fn node(entry: &mut tar::Entry<'_, &[u8]>, written: &Tree, tree: &Tree, files: &mut usize) -> Node {
+    let header = entry.header().clone();
+    let link = entry
+        .link_name()
+        .unwrap()
+        .map(|link| link.display().to_string());
+    let kind = match header.entry_type() {
+        tar::EntryType::Directory => Kind::Directory,
+        tar::EntryType::Symlink => Kind::Symlink(link.unwrap()),
+        tar::EntryType::Fifo => Kind::Fifo,
+        tar::EntryType::Link => {
+            let first = format!("/{}", link.unwrap().trim_start_matches('/'));
+            let first = written.get(&first).or_else(|| tree.get(&first));
+            return first.expect("a hard link to what is there").clone();
+        }
+        kind @ (tar::EntryType::Char | tar::EntryType::Block) => {
+            let letter = if kind == tar::EntryType::Char {
+                'c'
+            } else {
+                'b'
+            };
+            let number = |number: std::io::Result<Option<u32>>| number.unwrap().unwrap_or_default();
+            Kind::Device(
+                letter,
+                number(header.device_major()),
+                number(header.device_minor()),
+            )
+        }
+        _ => {
+            let mut content = Vec::new();
+            entry.read_to_end(&mut content).unwrap();
+            *files += 1;
+            Kind::File(content, *files)
+        }
+    };
+    let mut xattrs = String::new();
+    for extension in entry
+        .pax_extensions()
+        .unwrap()
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
+        let name = extension
+            .key()
+            .ok()
+            .and_then(|key| key.strip_prefix("SCHILY.xattr."));
+        if let Some(name) = name {
+            xattrs += &format!(" {name}={}", extension.value_bytes().escape_ascii());
+        }
+    }
+    Node {
+        kind,
+        mode: header.mode().unwrap() & 0o7777,
+        owner: (header.uid().unwrap(), header.gid().unwrap()),
+        mtime: header.mtime().unwrap(),
+        xattrs,
+    }
+}
+
+/// Lists what is new, different or gone.
+fn difference(base: &Tree, tree: &Tree) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut first_names = BTreeMap::new();
+    let paths: std::collections::BTreeSet<&String> = base.keys().chain(tree.keys()).collect();
+    for path in paths {
+        let Some(node) = tree.get(path) else {
+            lines.push(format!("- {path}"));
+            continue;
+        };
+        let mut name = path.clone();
+        if let Kind::File(_, number) = node.kind {
+            name = first_names
+                .entry(number)
+                .or_insert_with(|| path.clone())
+                .clone();
+        }
+        if base.get(path) == Some(node) || base.get(path).is_some_and(|old| is_touched(old, node)) {
+            continue;
+        }
+        let Node {
+            mode,
+            owner: (uid, gid),
+            mtime,
+            xattrs,
+            ..
+        } = node;
+        let owner = format!("{mode:04o} {uid}:{gid}");
+        let line = match &node.kind {
+            Kind::Directory => format!("d {owner} {path}"),
+            Kind::File(..) if name != *path => format!("h {path} = {name}"),
+            Kind::File(content, _) => format!("f {owner} {path} {}", show(content)),
+            Kind::Symlink(target) => format!("l {uid}:{gid} {path} -> {target}"),
+            Kind::Device(letter, major, minor) => {
+                format!("{letter} {owner} {major}:{minor} {path}")
+            }
+            Kind::Fifo => format!("p {owner} {path}"),
+        };
+        lines.push(format!("{line}{xattrs} @{mtime}"));
+    }
+    lines
+}
+
+/// Tells whether a directory differs in its time only.
+fn is_touched(old: &Node, new: &Node) -> bool {
+    let mut old = old.clone();
+    old.mtime = new.mtime;
+    new.kind == Kind::Directory && old == *new
+}
+
+fn show(content: &[u8]) -> String {
+    match std::str::from_utf8(content) {
+        Ok(text) if text.len() <= LONGEST => format!("{text:?}"),
+        Err(_) if content.len() <= LONGEST => format!("\"{}\"", content.escape_ascii()),
+        _ => {
+            let hash = executor::image::Digest::of(content);
+            format!("{} {}", content.len(), &hash.hex()[..12])
+        }
+    }
+}
+
+/// Lists what a config says beyond that of an image from scratch.
+fn settings(document: &Value) -> Vec<String> {
+    let mut lines = Vec::new();
+    let host = executor::image::Platform::host();
+    let text = |key: &str| document[key].as_str().unwrap_or_default();
+    if !text("author").is_empty() {
+        lines.push(format!("author {}", text("author")));
+    }
+    for (key, own) in [
+        ("os", "linux"),
+        ("architecture", &host.architecture),
+        ("variant", &host.variant),
+    ] {
+        if text(key) != own {
+            lines.push(format!("{key} {}", text(key)));
+        }
+    }
+    if text("created") != CREATED {
+        lines.push(format!("created {}", text("created")));
+    }
+    let known = "architecture author config created history os os.version rootfs variant";
+    let document = document.as_object().unwrap();
+    let more = document
+        .keys()
+        .filter(|key| !known.split(' ').any(|known| known == *key));
+    lines.extend(more.map(|key| format!("unknown {key}")));
+    let config = document["config"].as_object().cloned().unwrap_or_default();
+    for (key, value) in &config {
+        match (key.as_str(), value) {
+            ("Env", Value::Array(env)) => {
+                let env = env.iter().map(|entry| entry.as_str().unwrap());
+                lines.extend(
+                    env.filter(|entry| *entry != bases::PATH)
+                        .map(|entry| format!("Env {}", line(entry))),
+                );
+            }
+            ("WorkingDir", Value::String(path)) if path == "/" => {}
+            ("OnBuild", Value::Array(triggers)) => {
+                lines.extend(
+                    triggers
+                        .iter()
+                        .map(|trigger| format!("OnBuild {}", line(trigger.as_str().unwrap()))),
+                );
+            }
+            ("Labels", Value::Object(labels)) => {
+                lines.extend(
+                    labels.iter().map(|(key, value)| {
+                        format!("Label {key}={}", line(value.as_str().unwrap()))
+                    }),
+                );
+            }
+            ("ExposedPorts" | "Volumes", Value::Object(keys)) => {
+                let name = if key == "Volumes" { "Volume" } else { "Port" };
+                lines.extend(keys.keys().map(|key| format!("{name} {key}")));
+            }
+            (_, Value::String(text)) => lines.push(format!("{key} {text}")),
+            (_, value) => lines.push(format!("{key} {value}")),
+        }
+    }
+    assert_eq!(
+        config
+            .get("Env")
+            .map(|env| env.to_string().contains("PATH=")),
+        Some(true),
+        "there is a PATH"
+    );
+    lines
+}
+
+fn history(document: &Value) -> Vec<String> {
+    let entries = document["history"].as_array().cloned().unwrap_or_default();
+    let show = |entry: &Value| {
+        let text = entry["created_by"].as_str().unwrap_or_default();
+        if !text.starts_with("base ") {
+            assert_eq!(entry["comment"], "buildkit.dockerfile.v0", "HIS-1: {entry}");
+            assert_eq!(entry["created"], CREATED, "HIS-10: {entry}, epoch {EPOCH}");
+            assert_ne!(
+                entry.get("empty_layer"),
+                Some(&Value::Bool(false)),
+                "HIS-1: {entry}"
+            );
+        }
+        let kind = match entry["empty_layer"] == true {
+            true => "empty",
+            false => "layer",
+        };
+        format!("{kind} {}", line(text))
+    };
+    entries.iter().map(show).collect()
+}
+
+fn line(text: &str) -> String {
+    text.replace('\n', "\\n").replace('\t', "\\t")
+}
