@@ -15,21 +15,21 @@
 //! ```text
 //! interrupt
 //! image
-//! net         image
+//! log         image
+//! net         image log
 //! dockerfile  image
 //! layer       image
 //! plan        image dockerfile
 //! store       image layer
 //! layout      image layer store
-//! registry    image net
+//! registry    image log net
 //! rootfs      image layer
 //! context     interrupt image layer net rootfs
 //! snapshot    image layer rootfs store
 //! cache       image dockerfile layer plan net registry store layout
 //! execute     interrupt image layer plan net context rootfs dockerfile cache
-//! output      interrupt image layer net registry store layout rootfs
-//! log         image
-//! build       interrupt image net dockerfile layer plan store layout registry context rootfs snapshot execute cache output
+//! output      interrupt image log layer net registry store layout rootfs
+//! build       interrupt image log net dockerfile layer plan store layout registry context rootfs snapshot execute cache output
 //! cli         interrupt image net dockerfile plan registry context execute cache output log build layout store
 //! report      interrupt image dockerfile plan registry context execute cache output build cli log layer rootfs snapshot store layout net
 //! job         interrupt image net dockerfile layer plan store layout registry context rootfs snapshot execute cache output build cli log report

@@ -1,6 +1,10 @@
-//! The log: `tracing` events on stderr in kaniko's three formats.
+//! The log: `tracing` events on stderr in kaniko's three formats; and the [`timeline`] of a build, which reports are made of.
 //!
 //! Only this program's own events are written; what libraries trace may show headers and credentials.
+
+pub mod record;
+pub mod timeline;
+pub mod units;
 
 mod line;
 mod quote;

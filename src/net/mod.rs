@@ -15,12 +15,14 @@ mod resolve;
 use std::collections::HashMap;
 use std::future::Future;
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 use url::Url;
+
+use crate::log::timeline::Timeline;
 
 pub use download::{Download, Get};
 pub use http::{Identity, Profile, Redirects};
@@ -102,6 +104,7 @@ struct Inner {
     roots: Vec<reqwest::Certificate>,
     clients: Mutex<HashMap<Profile, reqwest::Client>>,
     host: HostLock,
+    timeline: OnceLock<Timeline>,
 }
 
 impl Net {
@@ -130,7 +133,18 @@ impl Net {
             roots: http::system_roots(),
             clients: Mutex::default(),
             host: HostLock::default(),
+            timeline: OnceLock::new(),
         })))
+    }
+
+    /// Tells what is transferred to `timeline`, from now on; the first call counts.
+    pub fn report_to(&self, timeline: &Timeline) {
+        let _first = self.0.timeline.set(timeline.clone());
+    }
+
+    /// Returns whom transfers are told to.
+    pub fn timeline(&self) -> &Timeline {
+        self.0.timeline.get_or_init(Timeline::begin)
     }
 
     fn runtime(&self) -> &Runtime {

@@ -9,6 +9,8 @@ use tokio::sync::mpsc;
 
 use crate::image::{Descriptor, Digester, ImageRef};
 
+use crate::log::timeline::{Direction, Transfer};
+
 use super::auth::Scope;
 use super::client::{Client, Request, Target};
 use super::error::RequestLine;
@@ -47,6 +49,7 @@ impl Client {
             sender,
             received: 0,
             digester: Digester::new(),
+            transfer: self.net().timeline().transfer(Direction::Pull),
         };
         self.net().spawn(pump.run());
         Blob {
@@ -94,6 +97,7 @@ struct Pump {
     sender: mpsc::Sender<Result<Bytes, Error>>,
     received: u64,
     digester: Digester,
+    transfer: Transfer,
 }
 
 /// Why a transfer stopped before its end.
@@ -174,6 +178,7 @@ impl Pump {
                 continue; // an empty piece means the end to the reader
             }
             self.received += piece.len() as u64;
+            self.transfer.add(piece.len() as u64);
             if self.received > self.descriptor.size {
                 return Err(self.wrong_size().into());
             }

@@ -70,14 +70,18 @@ impl Client {
     ) -> Result<Pushed, Error> {
         let retry = self.0.options.retry;
         let attempt = async || self.push_blob_once(image, descriptor, source).await;
-        match self.retrying(retry, attempt).await {
+        let pushed = match self.retrying(retry, attempt).await {
             // the upload or its token ended early; what a new one says is final
             Err(error) if matches!(error.status().map(|s| s.as_u16()), Some(401 | 404 | 416)) => {
                 tracing::debug!("upload of {} starts anew: {error}", descriptor.digest);
                 self.retrying(retry, attempt).await
             }
             result => result,
+        }?;
+        if pushed != Pushed::Uploaded {
+            self.net().timeline().skip(descriptor.size);
         }
+        Ok(pushed)
     }
 
     async fn push_blob_once(

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::image::Descriptor;
+use crate::log::timeline::{Direction, Transfer};
 use crate::net::Net;
 
 use super::Error;
@@ -43,8 +44,9 @@ impl Upload {
         let (sender, receiver) = mpsc::channel::<io::Result<Bytes>>(PIECES);
         let (open, size) = (Arc::clone(&source.open), descriptor.size);
         let fed = Arc::clone(&state);
+        let transfer = net.timeline().transfer(Direction::Push);
         net.spawn_blocking(move || {
-            if let Err(error) = feed(&*open, size, &fed, &sender) {
+            if let Err(error) = feed(&*open, size, &fed, &sender, &transfer) {
                 let broken = io::Error::from(error.kind());
                 *fed.failed.lock().expect("nothing panics while it is held") = Some(error);
                 // the request must break off: an end here would look like the blob's
@@ -108,6 +110,7 @@ fn feed(
     size: u64,
     state: &State,
     sender: &mpsc::Sender<io::Result<Bytes>>,
+    transfer: &Transfer,
 ) -> io::Result<()> {
     let mut reader = open()?;
     let mut sent = 0;
@@ -132,6 +135,7 @@ fn feed(
         if sender.blocking_send(Ok(Bytes::from(piece))).is_err() {
             return Ok(()); // the request has ended, which says why
         }
+        transfer.add(count as u64);
         state.sent.store(sent, Ordering::Relaxed);
     }
     state.complete.store(true, Ordering::Relaxed);

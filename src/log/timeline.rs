@@ -1,0 +1,327 @@
+//! What a build does and how long it takes, told while it happens.
+//!
+//! Whoever does something that takes time reports it to the build's [`Timeline`]; [`Timeline::record`] returns what is known so far.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use time::OffsetDateTime;
+use tracing::info;
+
+use super::record::{Bytes, Image, Interval, Layer, Phase, Record, Stage, State, Step};
+use super::units;
+
+/// The place to report to; clones report to the same one, from any thread.
+#[derive(Clone)]
+pub struct Timeline(Arc<Shared>);
+
+struct Shared {
+    start: Instant,
+    started: OffsetDateTime,
+    known: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    error: Option<String>,
+    image: Option<Image>,
+    bytes: Bytes,
+    phases: Vec<Phase>,
+    stages: Vec<Stage>,
+}
+
+/// Which way a blob goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    Pull,
+    Push,
+}
+
+/// A phase that lasts until this is dropped.
+#[must_use = "the phase ends when this is dropped"]
+pub struct PhaseSpan {
+    timeline: Timeline,
+    index: usize,
+}
+
+/// A stage at work until this is dropped.
+#[must_use = "the stage ends when this is dropped"]
+pub struct StageSpan {
+    timeline: Timeline,
+    position: usize,
+}
+
+/// A step at work; it failed if this is dropped before [`StepSpan::done`].
+#[must_use = "a step that is not done has failed"]
+pub struct StepSpan {
+    timeline: Timeline,
+    at: (usize, usize),
+    is_done: bool,
+}
+
+/// A blob on its way; it has arrived, or the transfer failed, when this is dropped.
+pub struct Transfer {
+    timeline: Timeline,
+    direction: Direction,
+}
+
+impl Default for Timeline {
+    fn default() -> Self {
+        Self::begin()
+    }
+}
+
+impl std::fmt::Debug for Timeline {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Timeline").finish_non_exhaustive()
+    }
+}
+
+impl Timeline {
+    /// Starts the clock.
+    pub fn begin() -> Self {
+        Self(Arc::new(Shared {
+            start: Instant::now(),
+            started: OffsetDateTime::now_utc(),
+            known: Mutex::default(),
+        }))
+    }
+
+    /// Begins a part of the build.
+    pub fn phase(&self, name: &'static str) -> PhaseSpan {
+        let interval = self.begun();
+        let mut known = self.known();
+        known.phases.push(Phase { name, interval });
+        PhaseSpan {
+            timeline: self.clone(),
+            index: known.phases.len() - 1,
+        }
+    }
+
+    /// Tells what is to be built; nothing of it has begun.
+    pub fn plan(&self, stages: Vec<Stage>) {
+        self.known().stages = stages;
+    }
+
+    /// Begins a stage of the plan.
+    pub fn stage(&self, position: usize) -> StageSpan {
+        let interval = self.begun();
+        if let Some(stage) = self.known().stages.get_mut(position) {
+            stage.interval = Some(interval);
+        }
+        StageSpan {
+            timeline: self.clone(),
+            position,
+        }
+    }
+
+    /// Begins a step of a stage.
+    pub fn step(&self, position: usize, index: usize) -> StepSpan {
+        let at = (position, index);
+        let interval = self.begun();
+        self.change(at, |step| step.interval = Some(interval));
+        StepSpan {
+            timeline: self.clone(),
+            at,
+            is_done: false,
+        }
+    }
+
+    /// Begins to send or receive a blob.
+    pub fn transfer(&self, direction: Direction) -> Transfer {
+        Transfer {
+            timeline: self.clone(),
+            direction,
+        }
+    }
+
+    /// Counts a blob that need not be pushed, because the registry has it.
+    pub fn skip(&self, size: u64) {
+        self.known().bytes.skipped += size;
+    }
+
+    /// Tells what was built.
+    pub fn built(&self, image: Image) {
+        self.known().image = Some(image);
+    }
+
+    /// Tells where the image is now.
+    pub fn pushed(&self, destinations: Vec<String>) {
+        if let Some(image) = &mut self.known().image {
+            image.pushed_to = destinations;
+        }
+    }
+
+    /// Tells what the build failed with.
+    pub fn failed(&self, error: String) {
+        self.known().error = Some(error);
+    }
+
+    /// Returns what is known by now; what has not ended lasts until now.
+    pub fn record(&self) -> Record {
+        let elapsed = self.elapsed();
+        let known = self.known();
+        Record {
+            started: self.0.started,
+            elapsed,
+            error: known.error.clone(),
+            image: known.image.clone(),
+            bytes: known.bytes,
+            phases: known.phases.clone(),
+            stages: known.stages.clone(),
+        }
+    }
+
+    /// Logs the end of a build in one line.
+    pub fn summarize(&self) {
+        info!("{}", summary(&self.record()));
+    }
+
+    fn begun(&self) -> Interval {
+        Interval {
+            begin: self.elapsed(),
+            elapsed: Duration::ZERO,
+        }
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.0.start.elapsed()
+    }
+
+    fn end(&self, interval: &mut Interval) {
+        interval.elapsed = self.elapsed().saturating_sub(interval.begin);
+    }
+
+    fn change(&self, at: (usize, usize), change: impl FnOnce(&mut Step)) {
+        let mut known = self.known();
+        let stage = known.stages.get_mut(at.0);
+        if let Some(step) = stage.and_then(|stage| stage.steps.get_mut(at.1)) {
+            change(step);
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl StepSpan {
+    /// Ends the step and logs the line about it.
+    pub fn done(mut self, state: State, layer: Option<Layer>) {
+        self.is_done = true;
+        let timeline = self.timeline.clone();
+        timeline.change(self.at, |step| {
+            step.state = state;
+            step.layer = layer;
+            if let Some(interval) = &mut step.interval {
+                timeline.end(interval);
+            }
+        });
+        let (position, index) = self.at;
+        let line = {
+            let known = timeline.known();
+            let stage = known.stages.get(position);
+            stage.and_then(|stage| line(stage, index))
+        };
+        if let Some(line) = line {
+            info!("{line}");
+        }
+    }
+}
+
+impl Drop for PhaseSpan {
+    fn drop(&mut self) {
+        let mut known = self.timeline.known();
+        if let Some(phase) = known.phases.get_mut(self.index) {
+            self.timeline.end(&mut phase.interval);
+        }
+    }
+}
+
+impl Drop for StageSpan {
+    fn drop(&mut self) {
+        let mut known = self.timeline.known();
+        let stage = known.stages.get_mut(self.position);
+        if let Some(interval) = stage.and_then(|stage| stage.interval.as_mut()) {
+            self.timeline.end(interval);
+        }
+    }
+}
+
+impl Drop for StepSpan {
+    fn drop(&mut self) {
+        if !self.is_done {
+            let timeline = &self.timeline;
+            timeline.change(self.at, |step| {
+                step.state = State::Failed;
+                if let Some(interval) = &mut step.interval {
+                    timeline.end(interval);
+                }
+            });
+        }
+    }
+}
+
+impl Transfer {
+    /// Counts bytes that went through.
+    pub fn add(&self, bytes: u64) {
+        let mut known = self.timeline.known();
+        match self.direction {
+            Direction::Pull => known.bytes.pulled += bytes,
+            Direction::Push => known.bytes.pushed += bytes,
+        }
+    }
+}
+
+/// Returns the line about a step that ended: which one, what became of it, how long it took, how large its layer is.
+fn line(stage: &Stage, index: usize) -> Option<String> {
+    let step = stage.steps.get(index)?;
+    let place = format!("[{} {}/{}]", stage.name, index + 1, stage.steps.len());
+    let took = step.interval.map(|interval| units::time(interval.elapsed));
+    let took = took.unwrap_or_default();
+    let layer = step.layer.as_ref();
+    let layer = layer.map(|layer| format!(", layer of {}", units::size(layer.size)));
+    let layer = layer.unwrap_or_default();
+    let title = step.title();
+    Some(match (step.state, &step.cache) {
+        (State::Recorded | State::Pending, _) => {
+            format!("{place} {title}: only the config changed")
+        }
+        (State::Cached, _) => format!("{place} {title}: cached, {took}{layer}"),
+        (State::Executed, Some(_)) => format!("{place} {title}: not cached, {took}{layer}"),
+        (State::Executed, None) => format!("{place} {title}: done, {took}{layer}"),
+        (State::Failed, _) => format!("{place} {title}: failed, {took}"),
+    })
+}
+
+/// Returns the line at the end of a build.
+fn summary(record: &Record) -> String {
+    let at_work = record
+        .stages
+        .iter()
+        .filter(|stage| stage.interval.is_some());
+    let Bytes {
+        pulled,
+        pushed,
+        skipped,
+    } = record.bytes;
+    format!(
+        "Built {} of {} in {}: {} executed, {} cached, {} in the config alone; pulled {}, pushed {}, skipped {}",
+        at_work.count(),
+        counted(record.stages.len(), "stage"),
+        units::time(record.elapsed),
+        counted(record.count(State::Executed), "step"),
+        record.count(State::Cached),
+        record.count(State::Recorded),
+        units::size(pulled),
+        units::size(pushed),
+        units::size(skipped),
+    )
+}
+
+fn counted(count: usize, what: &str) -> String {
+    match count {
+        1 => format!("1 {what}"),
+        _ => format!("{count} {what}s"),
+    }
+}
