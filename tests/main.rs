@@ -12,6 +12,7 @@ mod in_place;
 mod matrix;
 mod mounts;
 mod outputs;
+mod plans;
 mod push;
 mod refusals;
 mod registry_process;

@@ -46,7 +46,8 @@ pub fn images(client: &registry::Client, plan: &Plan) -> Result<Images, Error> {
     Ok(images)
 }
 
-fn sources(step: &Step) -> Vec<&Source> {
+/// Returns where a step takes files from.
+pub fn sources(step: &Step) -> Vec<&Source> {
     match &step.action {
         Action::Copy(copy) => vec![&copy.from],
         Action::Run(run) => run.mounts.iter().filter_map(RunMount::source).collect(),

@@ -12,6 +12,7 @@ use crate::cache::entry::New;
 use crate::cache::{Hit, Key, LayerCache, Lookup, Repository, Storing};
 use crate::image::{Compression, Digest, ImageRef, Layer};
 use crate::interrupt::Interrupt;
+use crate::log::record;
 use crate::plan::{Action, Plan};
 use crate::store::BlobStore;
 
@@ -21,6 +22,8 @@ pub struct Lookahead {
     cache: Option<LayerCache>,
     keys: BTreeMap<At, Key>,
     hits: BTreeMap<At, Hit>,
+    /// Why the others were not found.
+    misses: BTreeMap<At, String>,
     uploads: Mutex<Uploads>,
 }
 
@@ -29,6 +32,8 @@ struct Uploads {
     keys: BTreeSet<Key>,
     going: Vec<(Digest, Key, Storing)>,
 }
+
+const UNUSABLE: &str = "the entry cannot be used";
 
 /// Layers fetched at the same time.
 const CONCURRENT_FETCHES: usize = 4;
@@ -64,6 +69,7 @@ impl Lookahead {
         let answers: BTreeMap<Key, Lookup> = distinct.into_iter().zip(answers).collect();
         complain(&cache, &answers);
         let mut hits = BTreeMap::new();
+        let mut misses = BTreeMap::new();
         for (at, key) in &covered {
             let text = &plan.stages[at.0].steps[at.1].text;
             match &answers[key] {
@@ -74,7 +80,8 @@ impl Lookahead {
                 miss => {
                     info!("No cached layer found for cmd {text}");
                     let reason = reason(miss, *at, plan, &covered, &answers);
-                    debug!(%key, "{reason}");
+                    debug!(%key, "miss: {reason}");
+                    misses.insert(*at, reason);
                 }
             }
         }
@@ -82,6 +89,7 @@ impl Lookahead {
             cache: Some(cache),
             keys: covered,
             hits,
+            misses,
             uploads: Mutex::default(),
         }
     }
@@ -127,8 +135,11 @@ impl Lookahead {
                         let cause = std::error::Error::source(&error);
                         let cause = cause.map(|c| format!(": {c}")).unwrap_or_default();
                         warn_unusable(cache, &key, &format!("{error}{cause}"));
-                        let keys = &self.keys;
-                        self.hits.retain(|at, _| keys[at] != key);
+                        let lost: Vec<At> = self.hits.keys().copied().collect();
+                        for at in lost.into_iter().filter(|at| self.keys[at] == key) {
+                            self.hits.remove(&at);
+                            self.misses.insert(at, UNUSABLE.to_owned());
+                        }
                     }
                 }
             }
@@ -147,6 +158,25 @@ impl Lookahead {
 
     pub fn hit(&self, at: At) -> Option<&Hit> {
         self.hits.get(&at)
+    }
+
+    /// Returns what the cache said to a step, if it was asked.
+    pub fn verdict(&self, at: At) -> Option<record::Cache> {
+        Some(record::Cache {
+            key: self.keys.get(&at)?.to_string(),
+            hit: self.hits.contains_key(&at),
+            reason: self.misses.get(&at).cloned(),
+        })
+    }
+
+    /// Returns how the entry of a step is called, if the cache was asked for it.
+    pub fn entry_name(&self, at: At) -> Option<String> {
+        Some(self.cache.as_ref()?.name(self.keys.get(&at)?))
+    }
+
+    /// Tells whether layers are looked for at all.
+    pub fn has_cache(&self) -> bool {
+        self.cache.is_some()
     }
 
     /// Tells whether the layer of a step is to be made for the cache's sake.
@@ -256,9 +286,9 @@ fn reason(
 ) -> String {
     match miss {
         Lookup::Hit(_) => return "found".to_owned(),
-        Lookup::Expired => return "miss: the entry is older than --cache-ttl".to_owned(),
-        Lookup::Broken(_) => return "miss: the entry cannot be used".to_owned(),
-        Lookup::Failed(_) => return "miss: the repository did not answer".to_owned(),
+        Lookup::Expired => return "the entry is older than --cache-ttl".to_owned(),
+        Lookup::Broken(_) => return UNUSABLE.to_owned(),
+        Lookup::Failed(_) => return "the repository did not answer".to_owned(),
         Lookup::Absent => {}
     }
     let is_hit = |at: At| {
@@ -278,14 +308,19 @@ fn reason(
     });
     if let Some(changed) = changed_stage {
         let name = super::error::display_name(&plan.stages[changed]);
-        return format!("miss: stage `{name}`, which it reads, has steps that are not cached");
+        return format!("stage `{name}`, which it reads, has steps that are not cached");
     }
     match below {
         Some((index, false)) => {
             let text = &stage.steps[index].text;
-            format!("miss: the step before it is not cached: {text}")
+            format!("the step before it is not cached: {text}")
         }
-        Some((_, true)) => "miss: the instruction, a variable it sees, or a file it reads changed".to_owned(),
-        None => "miss: first build, the base image moved, or the first instruction or what it reads changed".to_owned(),
+        Some((_, true)) => {
+            "the instruction, a variable it sees, or a file it reads changed".to_owned()
+        }
+        None => {
+            "first build, the base image moved, or the first instruction or what it reads changed"
+                .to_owned()
+        }
     }
 }

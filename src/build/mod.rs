@@ -1,8 +1,9 @@
 //! Runs a plan: the only module that knows all others.
 //!
-//! [`build`] fetches the base images' configs, plans, looks into the layer cache, finds out how a `RUN` can be isolated, and only then
-//! begins to work: stage by stage, in file order, each in a private root that is dropped when its last consumer is done. What is
-//! cached is not done again, and a stage that nothing needs any more is not built.
+//! [`prepare`] fetches the base images' configs, plans and looks into the layer cache; what it returns can be printed
+//! ([`Prepared::outline`]). [`build`] finds out how a `RUN` can be isolated, and only then begins to work: stage by stage, in file
+//! order, each in a private root that is dropped when its last consumer is done. What is cached is not done again, and a stage that
+//! nothing needs any more is not built.
 
 mod assemble;
 mod bases;
@@ -11,8 +12,10 @@ mod error;
 mod isolate;
 mod keys;
 mod lookahead;
+mod outline;
 mod outlook;
 mod pipe;
+mod prepared;
 mod roots;
 mod stage;
 mod unpack;
@@ -24,16 +27,15 @@ use std::sync::{Arc, Once};
 
 use tracing::warn;
 
-use crate::cache::LayerCache;
-use crate::cache::key::Writing;
-use crate::context::{Context, DockerfileText};
+use crate::context::Context;
 use crate::dockerfile::check::Finding;
 use crate::dockerfile::{self, Dockerfile};
 use crate::execute::mount::{self, Agents, Secrets, Shelf};
-use crate::execute::{self, Owners, Tree, run};
+use crate::execute::{Owners, Tree, run};
 use crate::image::{Compression, Digest, Family, ImageRef, Platform};
 use crate::interrupt::Interrupt;
 use crate::layer::LayerPath;
+use crate::log::timeline::Timeline;
 use crate::output::BuiltImage;
 use crate::output::push::Layers;
 use crate::plan::{self, Base, Plan};
@@ -43,13 +45,14 @@ use assemble::Presentation;
 use bases::Bases;
 use blobs::Blobs;
 use isolate::Closing;
-use lookahead::Lookahead;
-use outlook::{At, Prospect};
+use outlook::At;
 use roots::Roots;
 use stage::Builder;
 use workspace::Workspace;
 
 pub use error::{Error, Place};
+pub use outline::Destinations;
+pub use prepared::{Prepared, prepare};
 pub use workspace::temporary_parent;
 
 /// What a build is told beside its context and Dockerfile.
@@ -105,55 +108,25 @@ pub struct ImageOptions {
     pub reproducible: bool,
 }
 
-/// Builds the image that the options ask for; its blobs stay in the workspace as long as [`Built`] lives.
+/// Does what was prepared; the image's blobs stay in the workspace as long as [`Built`] lives.
 pub fn build(
+    prepared: Prepared,
     client: &registry::Client,
-    cache: Option<LayerCache>,
     context: &Context,
-    text: &DockerfileText,
     options: &Options,
     interrupt: &Interrupt,
+    timeline: &Timeline,
 ) -> Result<Built, Error> {
-    let dockerfile = dockerfile::parse(text.text.as_bytes(), &frontend(&options.plan.build_args))?;
-    let (bases, configs) = bases::fetch(client, &dockerfile, &options.plan)?;
-    let plan = plan::plan(&dockerfile, &options.plan, &configs)?;
-    let ignored = execute::ignored_sources(&plan, &context.ignore, &dockerfile.checks);
-    report_findings(&plan, &ignored, &dockerfile)?;
-
-    let family = family(&plan, &bases, options.image.family);
-    let (compression, given_up) = assemble::compression(family, options.snapshot.compression);
-    if given_up {
-        warn!(
-            "ignoring --compression=zstd, because the base image is a Docker schema 2 image; --image-format=oci makes it an OCI one"
-        );
-    }
-    let epoch = plan
-        .source_date_epoch
-        .or(options.image.reproducible.then_some(0));
-
-    let mut lookahead = match cache {
-        Some(_) if options.snapshot.single => {
-            warn!("ignoring --cache, because --single-snapshot makes one layer of a whole stage");
-            Lookahead::default()
-        }
-        Some(cache) => {
-            let writing = Writing {
-                compression,
-                level: options.snapshot.level,
-                epoch,
-                ignore: options.snapshot.ignore.clone(),
-            };
-            let images = keys::images(client, &plan)?;
-            let keys = keys::keys(&plan, context, &bases, &images, &writing)?;
-            Lookahead::look_up(cache, &plan, &keys, compression)
-        }
-        None => Lookahead::default(),
-    };
-
-    let executed = |lookahead: &Lookahead, prospects: &[Prospect]| -> Vec<At> {
-        outlook::executed(prospects, &plan, &lookahead.found()).collect()
-    };
-    let foreseen = executed(&lookahead, &lookahead.prospects(&plan));
+    let _phase = timeline.phase("build");
+    let foreseen = prepared.executed(&prepared.lookahead.prospects(&prepared.plan));
+    let Prepared {
+        plan,
+        bases,
+        family,
+        compression,
+        epoch,
+        mut lookahead,
+    } = prepared;
     let mut isolation = isolate::select(&plan, &foreseen, options, interrupt)?;
     if let Some(isolation) = &isolation {
         isolate::check(isolation.isolation(), &plan, &foreseen, &options.mounts)?;
@@ -161,7 +134,7 @@ pub fn build(
     let mut workspace = Workspaces::open(isolation.as_ref(), options, interrupt)?;
     let store = BlobStore::open(&workspace.first.blobs())?;
     let prospects = lookahead.settle(&plan, &store, interrupt)?;
-    let foreseen = executed(&lookahead, &prospects);
+    let foreseen: Vec<At> = outlook::executed(&prospects, &plan, &lookahead.found()).collect();
     if isolation.is_none() {
         // a cached layer that turned out to be damaged may bring back a RUN
         isolation = isolate::select(&plan, &foreseen, options, interrupt)?;
@@ -200,6 +173,7 @@ pub fn build(
         refused: Once::new(),
         lookahead: &lookahead,
         prospects: &prospects,
+        timeline,
     };
     let lineages = builder.stages(&mut roots);
     // layers made before a failure are cached too, unless somebody wants to end

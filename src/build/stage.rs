@@ -12,9 +12,9 @@ use super::assemble::{Lineage, Record};
 use super::bases::Bases;
 use super::error::display_name;
 use super::lookahead::Lookahead;
-use super::outlook::Prospect;
+use super::outlook::{At, Prospect};
 use super::roots::Roots;
-use super::{CONTEXT, Error, Options, build_context, unpack};
+use super::{CONTEXT, Error, Options, build_context, prepared, unpack};
 use crate::cache::Hit;
 use crate::context::Context;
 use crate::execute::mount::{Prepared, Shelf};
@@ -24,6 +24,8 @@ use crate::image::{Compression, Family, Layer};
 use crate::interrupt::Interrupt;
 use crate::layer::entry::Time;
 use crate::layer::{LayerPath, Writer};
+use crate::log::record::{self, State};
+use crate::log::timeline::Timeline;
 use crate::plan::{Action, Base, Plan, PlannedStage, RunMount, Source, Step};
 use crate::rootfs::{Refused, Rootfs};
 use crate::snapshot::{self, Change};
@@ -54,6 +56,7 @@ pub struct Builder<'b> {
     /// What is cached, and where new layers are cached.
     pub lookahead: &'b Lookahead,
     pub prospects: &'b [Prospect],
+    pub timeline: &'b Timeline,
 }
 
 /// A stage at work.
@@ -94,6 +97,7 @@ impl Builder<'_> {
             debug!("skipping the stage: the layers of all that reads it are cached");
             return Ok(lineage);
         }
+        let _stage = self.timeline.stage(position);
         info!("{}", stage.text);
         let at_work = match prospect.has_root() {
             true => stage.steps.split_at(prospect.work).0,
@@ -116,11 +120,13 @@ impl Builder<'_> {
                 .iter()
                 .rposition(|step| step.action != Action::Config);
             for (index, step) in at_work.iter().enumerate() {
+                let told = self.timeline.step(position, index);
                 let record = match self.lookahead.hit((position, index)) {
                     Some(hit) => work.apply(step, hit),
                     None => work.step(index, step, Some(index) == last, roots),
                 };
                 let record = record.map_err(|error| Error::at(stage, step, error))?;
+                told.done(self.outcome((position, index)), layer_of(&record));
                 lineage.records.push(record);
             }
             match prospect.is_read {
@@ -129,11 +135,25 @@ impl Builder<'_> {
             }
         }
         for (index, step) in stage.steps.iter().enumerate().skip(at_work.len()) {
-            info!("{}", step.text);
+            let told = self.timeline.step(position, index);
             let hit = self.lookahead.hit((position, index));
-            lineage.records.push(record(step, hit.map(Made::from)));
+            if hit.is_some() {
+                info!("{}", step.text);
+            }
+            let record = record(step, hit.map(Made::from));
+            told.done(self.outcome((position, index)), layer_of(&record));
+            lineage.records.push(record);
         }
         Ok(lineage)
+    }
+
+    /// Returns what becomes of a step, if it does not fail.
+    fn outcome(&self, at: At) -> State {
+        match self.plan.stages[at.0].steps[at.1].action {
+            Action::Config => State::Recorded,
+            _ if self.lookahead.hit(at).is_some() => State::Cached,
+            _ => State::Executed,
+        }
     }
 
     fn lineage(&self, stage: &PlannedStage, lineages: &[Lineage]) -> Lineage {
@@ -215,7 +235,9 @@ impl Work<'_> {
         roots: &mut Roots<'_>,
     ) -> Result<Record, Error> {
         self.builder.interrupt.check()?;
-        info!("{}", step.text);
+        if step.action != Action::Config {
+            info!("{}", step.text);
+        }
         let at = (self.position, index);
         let makes_layer =
             self.builder.in_image.contains(&self.position) || self.builder.lookahead.wants(at);
@@ -462,6 +484,10 @@ fn record(step: &Step, made: Option<Made>) -> Record {
         layer,
         created,
     }
+}
+
+fn layer_of(record: &Record) -> Option<record::Layer> {
+    record.layer.as_ref().map(prepared::layer)
 }
 
 /// Returns the current time in whole seconds, as layers have it.

@@ -47,7 +47,7 @@ pub const VARIABLES: &[Variable] = &[
     variable("KANIKO_REGISTRY_MIRROR",     Works, "a further --registry-mirror"),
     variable("SOURCE_DATE_EPOCH",          Works, "latest time in the image, in seconds"),
     variable("UPSTREAM_CLIENT_TYPE",       Works, "appended to the user agent"),
-    variable("KANIKO_PRINT_PLAN",          Later, "print the plan and still build"),
+    variable("KANIKO_PRINT_PLAN",          Works, "print the plan and still build"),
     variable("KANIKO_TELEMETRY_ENDPOINT",  Later, "where traces are sent"),
     variable("BENCHMARK_FILE",             Idle("it was removed from kaniko"), "timings of the build"),
     variable("KANIKO_IGNORE_ASSERTIONS",   Idle("there are no such assertions"), "internal checks to be turned off"),

@@ -135,7 +135,7 @@ mod tests {
             ("--cache-ttl=336h0m0s --cache-dir=/cache --cache-copy-layers=false --cache-repo=", None),
             ("--cache-dir=/c",               Some("cache-dir")),
             ("--cache-copy-layers --cache-ttl=6h --cache-repo=a/b", None),
-            ("--dryrun",                     Some("dryrun")),
+            ("--dryrun",                     None),
             ("--secret=id=a",                None),
             ("--git depth=1",                None),
         ];

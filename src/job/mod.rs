@@ -7,6 +7,7 @@ mod push;
 mod settings;
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,6 +19,8 @@ use crate::cache::{LayerCache, Repository};
 use crate::cli::options::{Destination, KanikoDir, Options};
 use crate::image::ImageRef;
 use crate::interrupt::Interrupt;
+use crate::log::record;
+use crate::log::timeline::Timeline;
 use crate::net::{self, Net};
 use crate::output::digest_files::{self, DigestFiles};
 use crate::output::{self, layout, tarball};
@@ -28,10 +31,20 @@ pub use push::push;
 
 /// Builds the image and puts it where the options say.
 pub fn run(options: &Options, interrupt: &Interrupt) -> Result<(), Error> {
+    let timeline = Timeline::begin();
+    carry_out(options, interrupt, &timeline)?;
+    if !options.build.dry_run {
+        timeline.summarize();
+    }
+    Ok(())
+}
+
+fn carry_out(options: &Options, interrupt: &Interrupt, timeline: &Timeline) -> Result<(), Error> {
     let net = Net::new(net::Options {
         http1_only: options.features.disable_http2,
     })
     .map_err(Error::Net)?;
+    net.report_to(timeline);
     let clients = Clients::new(&net, options)?;
     let mounts = settings::mounts(options)?;
     let means = context::Means {
@@ -40,41 +53,96 @@ pub fn run(options: &Options, interrupt: &Interrupt) -> Result<(), Error> {
         net: &net,
         interrupt,
     };
+    let phase = timeline.phase("fetch the context");
     let (context, dockerfile) = context::open(&options.context, means).map_err(Error::Context)?;
+    drop(phase);
     let destinations: Vec<ImageRef> = options
         .output
         .destinations
         .iter()
         .map(|d| d.reference.clone())
         .collect();
-    if !options.registry.skip_push_permission_check {
+    // asking opens an upload, which is more than a dry run may do
+    if !options.registry.skip_push_permission_check && !options.build.dry_run {
         check_permission(&net, &clients.push, &pushed_to(options, &destinations))?;
     }
     let cache = options.cache.clone();
     let cache = cache.map(|options| LayerCache::new(options, clients.push.clone()));
-    let built = build::build(
+    let asked = settings::build(options, mounts);
+    let failed = |cause, dockerfile| Error::Build {
+        dockerfile,
+        cause: Box::new(cause),
+    };
+    let prepared = match build::prepare(
         &clients.pull,
         cache,
         &context,
         &dockerfile,
-        &settings::build(options, mounts),
+        &asked,
+        timeline,
+    ) {
+        Ok(prepared) => prepared,
+        Err(cause) => return Err(failed(cause, dockerfile)),
+    };
+    if options.build.dry_run || options.build.print_plan {
+        print(&prepared.outline(build::Destinations {
+            images: &destinations,
+            push: options.output.push,
+        }));
+    }
+    if options.build.dry_run {
+        return Ok(());
+    }
+    let built = build::build(
+        prepared,
+        &clients.pull,
+        &context,
+        &asked,
         interrupt,
-    );
-    let built = built.map_err(|cause| Error::Build {
-        dockerfile,
-        cause: Box::new(cause),
-    })?;
+        timeline,
+    )
+    .map_err(|cause| failed(cause, dockerfile))?;
+    timeline.built(recorded(&built.image));
+    let phase = timeline.phase("write outputs");
     write_outputs(&net, &built, options, &destinations)?;
+    drop(phase);
     if !options.output.push {
         info!("Skipping push to container registry due to --no-push flag");
         return Ok(());
     }
+    let _phase = timeline.phase("push");
     match push_to_all(&net, &clients.push, &built, options) {
         Err(Error::Push { cause, .. }) => {
             let kept = keep(&built.image, &options.kaniko_dir);
             Err(Error::Push { cause, kept })
         }
-        pushed => pushed,
+        Ok(()) => {
+            let destinations = options.output.destinations.iter();
+            timeline.pushed(destinations.map(|d| d.as_given.clone()).collect());
+            Ok(())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Prints text on standard output. One that nobody reads is no reason to end differently.
+fn print(text: &str) {
+    let _nobody_reads = std::io::stdout().lock().write_all(text.as_bytes());
+}
+
+/// Returns an image as a record has it.
+fn recorded(image: &output::BuiltImage) -> record::Image {
+    let layers = image.manifest.layers.iter();
+    record::Image {
+        digest: image.digest.to_string(),
+        media_type: image.media_type.to_string(),
+        layers: layers
+            .map(|layer| record::Layer {
+                digest: layer.digest.to_string(),
+                size: layer.size,
+            })
+            .collect(),
+        pushed_to: Vec::new(),
     }
 }
 

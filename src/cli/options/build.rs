@@ -42,6 +42,10 @@ pub struct Build {
     pub source_date_epoch: Option<i64>,
     /// The executor's own work files are removed at the end.
     pub cleanup: bool,
+    /// The plan is printed, and nothing is built.
+    pub dry_run: bool,
+    /// The plan is printed, and built.
+    pub print_plan: bool,
 }
 
 impl Build {
@@ -105,6 +109,10 @@ impl Build {
                 true => values.bool("cleanup"),
                 false => cleanup.unwrap_or(false),
             },
+            dry_run: values.bool("dryrun"),
+            print_plan: given
+                .variable("KANIKO_PRINT_PLAN")
+                .is_some_and(|text| value::parse_bool(text) == Ok(true)),
         })
     }
 }

@@ -23,7 +23,7 @@ pub const FLAGS: &[Flag] = &[
     flag("custom-platform",   ' ', Text,     "", Works,  "Platform to build for, as os/arch[/variant][:osversion]; default is the machine's"),
     flag("customPlatform",    ' ', Text,     "", Hidden, "Use --custom-platform"),
     flag("dockerfile",        'f', Text,     "Dockerfile", Works, "Dockerfile: a path, tried as it is and then below the context, or a URL"),
-    flag("dryrun",            ' ', Bool,     "false", Later, "Print the plan and build nothing"),
+    flag("dryrun",            ' ', Bool,     "false", Works, "Print the plan, with what would be done for each step and why, and build nothing"),
     flag("force",             ' ', Bool,     "false", Works, "Run in-place outside a container too, over this machine's own files"),
     flag("force-build-metadata", ' ', Bool,  "false", Hidden, "Deprecated; without effect"),
     flag("git",               ' ', GitOption, "", Works, "Option for a git context as key=value; repeatable"),

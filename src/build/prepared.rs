@@ -1,0 +1,144 @@
+//! A build that is planned: what it will do is known, nothing of it is done.
+
+use super::bases::{self, Bases};
+use super::lookahead::Lookahead;
+use super::outlook::{self, At, Prospect};
+use super::{Error, Options, assemble, error, family, frontend, keys, report_findings};
+use crate::cache::LayerCache;
+use crate::cache::key::Writing;
+use crate::context::{Context, DockerfileText};
+use crate::image::{Compression, Family, Layer};
+use crate::log::record;
+use crate::log::timeline::Timeline;
+use crate::plan::{self, Base, Plan};
+use crate::{dockerfile, execute, registry};
+
+/// The plan, and what was found out for it from registries and the context alone.
+pub struct Prepared {
+    pub(super) plan: Plan,
+    pub(super) bases: Bases,
+    pub(super) family: Family,
+    pub(super) compression: Compression,
+    pub(super) epoch: Option<i64>,
+    pub(super) lookahead: Lookahead,
+}
+
+/// Parses, fetches the base images' configs, plans, and looks into the layer cache.
+pub fn prepare(
+    client: &registry::Client,
+    cache: Option<LayerCache>,
+    context: &Context,
+    text: &DockerfileText,
+    options: &Options,
+    timeline: &Timeline,
+) -> Result<Prepared, Error> {
+    let phase = timeline.phase("plan");
+    let dockerfile = dockerfile::parse(text.text.as_bytes(), &frontend(&options.plan.build_args))?;
+    let (bases, configs) = bases::fetch(client, &dockerfile, &options.plan)?;
+    let plan = plan::plan(&dockerfile, &options.plan, &configs)?;
+    let ignored = execute::ignored_sources(&plan, &context.ignore, &dockerfile.checks);
+    report_findings(&plan, &ignored, &dockerfile)?;
+
+    let family = family(&plan, &bases, options.image.family);
+    let (compression, given_up) = assemble::compression(family, options.snapshot.compression);
+    if given_up {
+        tracing::warn!(
+            "ignoring --compression=zstd, because the base image is a Docker schema 2 image; --image-format=oci makes it an OCI one"
+        );
+    }
+    let epoch = plan
+        .source_date_epoch
+        .or(options.image.reproducible.then_some(0));
+    drop(phase);
+
+    let lookahead = match cache {
+        Some(_) if options.snapshot.single => {
+            tracing::warn!(
+                "ignoring --cache, because --single-snapshot makes one layer of a whole stage"
+            );
+            Lookahead::default()
+        }
+        Some(cache) => {
+            let _phase = timeline.phase("look into the cache");
+            let writing = Writing {
+                compression,
+                level: options.snapshot.level,
+                epoch,
+                ignore: options.snapshot.ignore.clone(),
+            };
+            let images = keys::images(client, &plan)?;
+            let keys = keys::keys(&plan, context, &bases, &images, &writing)?;
+            Lookahead::look_up(cache, &plan, &keys, compression)
+        }
+        None => Lookahead::default(),
+    };
+    let prepared = Prepared {
+        plan,
+        bases,
+        family,
+        compression,
+        epoch,
+        lookahead,
+    };
+    timeline.plan(prepared.recorded());
+    Ok(prepared)
+}
+
+impl Prepared {
+    /// Returns the steps that must be executed, as far as it is known which layers there are.
+    pub(super) fn executed(&self, prospects: &[Prospect]) -> Vec<At> {
+        outlook::executed(prospects, &self.plan, &self.lookahead.found()).collect()
+    }
+
+    /// Returns the plan as a record has it.
+    fn recorded(&self) -> Vec<record::Stage> {
+        let stages = self.plan.stages.iter().enumerate();
+        let stage = |(position, stage): (usize, &plan::PlannedStage)| {
+            let step = |(index, step): (usize, &plan::Step)| record::Step {
+                line: step.span.first_line,
+                text: step.text.clone(),
+                state: record::State::Pending,
+                cache: self.lookahead.verdict((position, index)),
+                interval: None,
+                layer: None,
+            };
+            record::Stage {
+                name: error::display_name(stage),
+                base: self.base_name(stage),
+                base_layers: self.base_layers(stage),
+                line: stage.span.first_line,
+                text: stage.text.clone(),
+                interval: None,
+                steps: stage.steps.iter().enumerate().map(step).collect(),
+            }
+        };
+        stages.map(stage).collect()
+    }
+
+    /// Returns how messages call what a stage starts from.
+    pub(super) fn base_name(&self, stage: &plan::PlannedStage) -> String {
+        match &stage.base {
+            Base::Scratch => "scratch".to_owned(),
+            Base::Image(image, _) => image.to_string(),
+            Base::Stage(base) => error::display_name(&self.plan.stages[*base]),
+        }
+    }
+
+    fn base_layers(&self, stage: &plan::PlannedStage) -> Vec<record::Layer> {
+        match &stage.base {
+            Base::Image(image, platform) => {
+                let image = &self.bases[&(image.clone(), platform.clone())];
+                image.layers().iter().map(layer).collect()
+            }
+            Base::Scratch | Base::Stage(_) => Vec::new(),
+        }
+    }
+}
+
+/// Returns a layer as a record has it.
+pub fn layer(layer: &Layer) -> record::Layer {
+    record::Layer {
+        digest: layer.descriptor.digest.to_string(),
+        size: layer.descriptor.size,
+    }
+}
