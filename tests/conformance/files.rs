@@ -7,6 +7,7 @@
 //! h path = first                   another name of a file
 //! p 0644 path                      a FIFO
 //! s 0644 path                      a socket
+//! gzip path "content"              compressed content
 //! tar gzip path                    an archive (plain, gzip, bzip2, xz, zstd) of the lines below it that begin with two blanks
 //! ```
 //! An owner `1:2` may follow the mode, and a time `@3` the end. `%20` in a path is a blank.
@@ -43,6 +44,7 @@ pub fn make(root: &Path, lines: &[String], dockerfile: &[u8]) {
         match file.kind.as_str() {
             "f" if file.rest == "[DOCKERFILE]" => fs_err::write(&path, dockerfile).unwrap(),
             "f" => fs_err::write(&path, unquote(&file.rest)).unwrap(),
+            "gzip" => fs_err::write(&path, compress("gzip", unquote(&file.rest))).unwrap(),
             "d" => fs_err::create_dir_all(&path).unwrap(),
             "l" => symlink(&file.rest, &path).unwrap(),
             "h" => fs_err::hard_link(root.join(&file.rest), &path).unwrap(),
@@ -111,6 +113,7 @@ impl File {
                 compression = word();
                 mode = 0o644;
             }
+            "gzip" => mode = 0o644,
             _ => {}
         }
         let mut path = word();
