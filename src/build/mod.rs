@@ -281,6 +281,12 @@ fn frontend(build_args: &BTreeMap<String, String>) -> dockerfile::Options {
 /// # Errors
 /// [`Error::Checks`] if the Dockerfile says that findings are errors.
 fn report_findings(plan: &Plan, ignored: &[Finding], dockerfile: &Dockerfile) -> Result<(), Error> {
+    if let Some(syntax) = dockerfile.syntax.as_ref().filter(|syntax| !syntax.builtin) {
+        warn!(
+            "the frontend `{}` is not used; the Dockerfile is read as the language of docker/dockerfile:1",
+            syntax.reference
+        );
+    }
     let findings = || plan.findings.iter().chain(ignored);
     for finding in findings() {
         warn!("{finding}");
