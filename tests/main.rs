@@ -5,6 +5,7 @@ mod build;
 mod cache;
 mod conformance;
 mod contexts;
+mod faults;
 mod git_contexts;
 mod hostile;
 mod images;

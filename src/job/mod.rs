@@ -46,11 +46,23 @@ fn carry_out(options: &Options, interrupt: &Interrupt, timeline: &Timeline) -> R
     .map_err(Error::Net)?;
     net.report_to(timeline);
     let clients = Clients::new(&net, options)?;
+    let done = run_with(&net, &clients, options, interrupt, timeline);
+    net.block_on(clients.push.close());
+    done
+}
+
+fn run_with(
+    net: &Net,
+    clients: &Clients,
+    options: &Options,
+    interrupt: &Interrupt,
+    timeline: &Timeline,
+) -> Result<(), Error> {
     let mounts = settings::mounts(options)?;
     let means = context::Means {
         current_dir: &options.current_dir,
         place: &settings::context_place(options),
-        net: &net,
+        net,
         interrupt,
     };
     let phase = timeline.phase("fetch the context");
@@ -64,7 +76,7 @@ fn carry_out(options: &Options, interrupt: &Interrupt, timeline: &Timeline) -> R
         .collect();
     // asking opens an upload, which is more than a dry run may do
     if !options.registry.skip_push_permission_check && !options.build.dry_run {
-        check_permission(&net, &clients.push, &pushed_to(options, &destinations))?;
+        check_permission(net, &clients.push, &pushed_to(options, &destinations))?;
     }
     let cache = options.cache.clone();
     let cache = cache.map(|options| LayerCache::new(options, clients.push.clone()));
@@ -104,14 +116,14 @@ fn carry_out(options: &Options, interrupt: &Interrupt, timeline: &Timeline) -> R
     .map_err(|cause| failed(cause, dockerfile))?;
     timeline.built(recorded(&built.image));
     let phase = timeline.phase("write outputs");
-    write_outputs(&net, &built, options, &destinations)?;
+    write_outputs(net, &built, options, &destinations)?;
     drop(phase);
     if !options.output.push {
         info!("Skipping push to container registry due to --no-push flag");
         return Ok(());
     }
     let _phase = timeline.phase("push");
-    match push_to_all(&net, &clients.push, &built, options) {
+    match push_to_all(net, &clients.push, &built, options) {
         Err(Error::Push { cause, .. }) => {
             let kept = keep(&built.image, &options.kaniko_dir);
             Err(Error::Push { cause, kept })
@@ -146,7 +158,7 @@ fn recorded(image: &output::BuiltImage) -> record::Image {
     }
 }
 
-/// A client for each direction; they share credentials.
+/// A client for each direction; they share credentials and what they know of registries.
 struct Clients {
     pull: registry::Client,
     push: registry::Client,
@@ -157,12 +169,10 @@ impl Clients {
         let credentials = settings::credentials(&options.registry).map_err(Error::Credentials)?;
         let pull = options.registry.pull(Arc::clone(&credentials));
         let push = options.registry.push(credentials);
-        Ok(Self {
-            pull: registry::Client::new(net, pull)
-                .map_err(|error| Error::Registry(Box::new(error)))?,
-            push: registry::Client::new(net, push)
-                .map_err(|error| Error::Registry(Box::new(error)))?,
-        })
+        let failed = |error| Error::Registry(Box::new(error));
+        let pull = registry::Client::new(net, pull).map_err(failed)?;
+        let push = pull.sibling(push).map_err(failed)?;
+        Ok(Self { pull, push })
     }
 }
 

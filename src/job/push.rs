@@ -43,11 +43,12 @@ pub fn push(push: &Push) -> Result<(), Error> {
     let how = output::push::Options {
         ignore_immutable_tag_errors: push.ignore_immutable_tag_errors,
     };
-    net.block_on(output::push::push(
+    let pushed = net.block_on(output::push::push(
         &client,
         &image,
         &named(&push.destinations),
         how,
-    ))
-    .map_err(|cause| Error::Push { cause, kept: None })
+    ));
+    net.block_on(client.close());
+    pushed.map_err(|cause| Error::Push { cause, kept: None })
 }

@@ -16,9 +16,9 @@ pub struct Retry {
 const LONGEST_DELAY: Duration = Duration::from_secs(15);
 
 impl Retry {
-    /// What holds without any flag.
+    /// What holds without any flag: enough for a registry that fails two requests in five, and for one that restarts.
     pub const DEFAULT: Self = Self {
-        attempts: 8,
+        attempts: 15,
         budget: Duration::from_secs(180),
         first_delay: Duration::from_millis(250),
     };
@@ -65,7 +65,7 @@ impl Backoff {
 
     /// Records a failure and returns the wait before the next try, or `None` if there shall be none.
     ///
-    /// A server's own wish (`Retry-After`) is honoured if the time budget allows it.
+    /// A server's own wish (`Retry-After`) is honoured if the time budget allows it; a wish for no wait at all, once.
     pub fn next(&mut self, wish: Option<Duration>) -> Option<Duration> {
         let since = *self.since.get_or_insert_with(Instant::now);
         self.failures += 1;
@@ -75,7 +75,11 @@ impl Backoff {
         let doubled = self.retry.first_delay * 2u32.saturating_pow(self.failures - 1).min(1 << 16);
         let longest = doubled.min(LONGEST_DELAY);
         let jittered = longest.mul_f64(0.5 + fastrand::f64() / 2.0);
-        let delay = wish.map_or(jittered, |wish| wish.max(jittered));
+        let delay = match wish {
+            Some(Duration::ZERO) if self.failures == 1 => Duration::ZERO,
+            Some(wish) => wish.max(jittered),
+            None => jittered,
+        };
         (since.elapsed() + delay <= self.retry.budget).then_some(delay)
     }
 }
@@ -121,6 +125,9 @@ mod tests {
         let mut backoff = Backoff::new(retry(9, SECOND * 10));
         assert_eq!(backoff.next(Some(SECOND * 5)), Some(SECOND * 5));
         assert_eq!(backoff.next(Some(SECOND * 11)), None);
+        let mut backoff = Backoff::new(retry(9, SECOND * 10));
+        assert_eq!(backoff.next(Some(Duration::ZERO)), Some(Duration::ZERO));
+        assert!(backoff.next(Some(Duration::ZERO)).unwrap() >= SECOND);
     }
 
     #[test]

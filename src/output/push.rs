@@ -32,6 +32,7 @@ pub struct Options {
 const CONCURRENT_UPLOADS: usize = 4;
 
 /// Pushes an image to every destination: layers, then the config, then the manifest, then further tags of the repository.
+/// Tags that point to it already are left alone.
 ///
 /// Repositories are served at the same time. All of them are served to their end even if one fails; the error is that of
 /// the first destination that failed.
@@ -69,7 +70,22 @@ async fn push_repository(
     for destination in destinations {
         tracing::info!("Pushing image to {}", destination.text);
     }
-    let first = destinations[0];
+    let asked = destinations
+        .iter()
+        .map(|destination| client.points_to(&destination.image, &image.digest));
+    let asked = join_all(asked).await;
+    let (there, wanted): (Vec<_>, Vec<_>) = destinations
+        .iter()
+        .zip(asked)
+        .partition(|(_, there)| *there);
+    for (destination, _) in there {
+        let name = destination.image.name();
+        tracing::info!("existing manifest: {name}@{}", image.digest);
+        tracing::info!("Pushed {name}@{}", image.digest);
+    }
+    let Some((first, _)) = wanted.first() else {
+        return Ok(());
+    };
     let failed = |destination: &Destination, source| Error::Push {
         destination: destination.text.clone(),
         source: Box::new(source),
@@ -77,9 +93,9 @@ async fn push_repository(
     push_blobs(client, image, &first.image)
         .await
         .map_err(|source| failed(first, source))?;
-    for destination in destinations {
+    for (destination, _) in wanted {
         let bytes = Bytes::from(image.manifest_bytes.clone());
-        let put = client.push_manifest(&destination.image, bytes, &image.media_type);
+        let put = client.put_manifest(&destination.image, bytes, &image.media_type);
         match put.await {
             Ok(digest) => tracing::info!("Pushed {}@{digest}", destination.image.name()),
             Err(error) if options.ignore_immutable_tag_errors && error.is_immutable_tag() => {
@@ -270,13 +286,15 @@ mod tests {
         let registry = DockerRegistry::start(&Protection::default());
         let image = built(&net, dir.path(), &registry.image("base"));
         let immutable = Scripted::start(|request, _| {
-            match request.method.as_str() {
-            "PUT" => Reply::new(400).body(
-                r#"{"errors":[{"code":"TAG_INVALID","message":"'1' cannot be overwritten because the tag is immutable."}]}"#,
-            ),
-            _ if request.path.contains("/manifests/") => Reply::new(404),
-            _ => Reply::new(200),
-        }
+            let is_manifest = request.path.contains("/manifests/");
+            match (request.method.as_str(), is_manifest) {
+                ("PUT", true) => Reply::new(400).body(
+                    r#"{"errors":[{"code":"TAG_INVALID","message":"'1' cannot be overwritten because the tag is immutable."}]}"#,
+                ),
+                (_, true) => Reply::new(404),
+                ("POST", _) => Reply::new(202).header("Location", "/up"),
+                _ => Reply::new(200),
+            }
         });
         let destinations = [destination(&immutable.image("x:1"))];
         let client = client(&net, &[]);

@@ -1,7 +1,7 @@
 //! One client for all registries: sends a request until it is answered for good.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
@@ -12,8 +12,10 @@ use url::Url;
 use crate::net::Net;
 
 use super::auth::{Challenge, Scope};
+use super::mount::Mounts;
 use super::pull::Images;
-use super::server::{Server, Trust};
+use super::server::{Approach, Server, Trust};
+use super::spare::Spares;
 use super::token::Tokens;
 use super::{Error, Options, transfer};
 use crate::net::retry::{Backoff, Retry};
@@ -26,9 +28,20 @@ pub(super) struct Inner {
     pub(super) net: Net,
     pub(super) options: Options,
     pub(super) images: Images,
+    pub(super) shared: Arc<Shared>,
     trust: Trust,
-    servers: Mutex<HashMap<String, Arc<OnceCell<Server>>>>,
+    servers: Mutex<HashMap<String, ServerCell>>,
+}
+
+type ServerCell = Arc<OnceCell<Server>>;
+
+/// What is found out about registries once, for all clients of a job.
+#[derive(Default)]
+pub(super) struct Shared {
+    servers: Mutex<HashMap<Approach, ServerCell>>,
     tokens: Tokens,
+    pub(super) spares: Spares,
+    pub(super) mounts: Mounts,
 }
 
 /// A request to one registry.
@@ -77,14 +90,26 @@ impl Client {
     /// # Errors
     /// [`Error::Certificate`] for a file that cannot be read.
     pub fn new(net: &Net, options: Options) -> Result<Self, Error> {
+        Self::with(net, options, Arc::default())
+    }
+
+    /// Makes a client with other options that asks no registry again what this one knows.
+    ///
+    /// # Errors
+    /// As [`Client::new`].
+    pub fn sibling(&self, options: Options) -> Result<Self, Error> {
+        Self::with(self.net(), options, Arc::clone(&self.0.shared))
+    }
+
+    fn with(net: &Net, options: Options, shared: Arc<Shared>) -> Result<Self, Error> {
         let trust = Trust::read(&options)?;
         Ok(Self(Arc::new(Inner {
             net: net.clone(),
             options,
             images: Images::default(),
+            shared,
             trust,
             servers: Mutex::default(),
-            tokens: Tokens::default(),
         })))
     }
 
@@ -99,12 +124,13 @@ impl Client {
             .await
     }
 
-    /// Sends a request and reads the whole answer; an answer that breaks off is asked for again.
+    /// Sends a request and reads the whole answer; one that breaks off, or that `is_whole` does not take, is asked for again.
     pub(super) async fn fetch(
         &self,
         request: &Request<'_>,
         retry: Retry,
         limit: u64,
+        is_whole: impl Fn(&[u8]) -> bool,
     ) -> Result<(HeaderMap, Bytes), Error> {
         self.retrying(retry, async || {
             let response = self.send_once(request, None).await?;
@@ -116,7 +142,13 @@ impl Client {
             );
             let headers = response.headers().clone();
             let body = transfer::read(response, &line, limit).await?;
-            Ok((headers, body))
+            match is_whole(&body) {
+                true => Ok((headers, body)),
+                false => Err(Error::BrokenOff {
+                    request: Box::new(line),
+                    received: body.len(),
+                }),
+            }
         })
         .await
     }
@@ -199,6 +231,7 @@ impl Client {
         if owned {
             authorization = self
                 .0
+                .shared
                 .tokens
                 .header(server, &request.scope, &resolved)
                 .await?;
@@ -219,7 +252,7 @@ impl Client {
                 server.set_challenges(challenges);
             }
             if let Some(refused) = &authorization {
-                self.0.tokens.forget(refused);
+                self.0.shared.tokens.forget(refused);
                 resolved = credentials
                     .refresh(&self.0.net, request.registry, &request.scope.repository)
                     .await
@@ -230,6 +263,7 @@ impl Client {
             }
             let renewed = self
                 .0
+                .shared
                 .tokens
                 .header(server, &request.scope, &resolved)
                 .await?;
@@ -245,22 +279,20 @@ impl Client {
     }
 
     /// Returns the registry's cell, initialised: the first request to it finds out how it is reached.
-    pub(super) async fn server(&self, registry: &str) -> Result<Arc<OnceCell<Server>>, Error> {
+    pub(super) async fn server(&self, registry: &str) -> Result<ServerCell, Error> {
+        let approach = self.0.trust.approach(registry, &self.0.options);
         let cell = {
-            let mut servers = self
-                .0
-                .servers
-                .lock()
-                .expect("nothing panics while it is held");
-            Arc::clone(servers.entry(registry.to_owned()).or_default())
+            let mut servers = lock(&self.0.servers);
+            let cell = servers.entry(registry.to_owned());
+            Arc::clone(cell.or_insert_with(|| {
+                Arc::clone(
+                    lock(&self.0.shared.servers)
+                        .entry(approach.clone())
+                        .or_default(),
+                )
+            }))
         };
-        let Inner {
-            net,
-            options,
-            trust,
-            ..
-        } = &*self.0;
-        cell.get_or_try_init(|| Server::connect(net, registry, options, trust))
+        cell.get_or_try_init(|| Server::connect(&self.0.net, &approach))
             .await?;
         Ok(cell)
     }
@@ -271,4 +303,8 @@ impl Client {
             reason: "it makes no URL",
         })
     }
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().expect("nothing panics while it is held")
 }

@@ -34,6 +34,11 @@ pub enum Error {
         request: Box<RequestLine>,
         limit: u64,
     },
+    #[error("{request}: the answer breaks off after {received} bytes")]
+    BrokenOff {
+        request: Box<RequestLine>,
+        received: usize,
+    },
     #[error("{request}: {reason}")]
     Protocol {
         request: Box<RequestLine>,
@@ -226,17 +231,12 @@ impl Error {
     /// Tells whether the same request may succeed a little later.
     pub(super) fn is_transient(&self) -> bool {
         match self {
-            Self::Status(answer) => {
-                matches!(
-                    answer.status.as_u16(),
-                    408 | 429 | 499 | 500 | 502 | 503 | 504 | 522
-                )
-            }
+            Self::Status(answer) => is_transient(answer.status),
             Self::Transport { source, .. } => {
                 let definite = source.is_builder() || source.is_redirect();
                 !definite && tls_error(source).is_none()
             }
-            Self::Stalled { .. } => true,
+            Self::Stalled { .. } | Self::BrokenOff { .. } => true,
             Self::WrongSize { expected, got, .. } => got < expected, // it broke off without a word
             _ => false,
         }
@@ -305,6 +305,14 @@ impl Error {
     }
 }
 
+/// Tells whether an answer means that another try may fare better.
+pub(super) fn is_transient(status: StatusCode) -> bool {
+    matches!(
+        status.as_u16(),
+        408 | 429 | 499 | 500 | 502 | 503 | 504 | 522
+    )
+}
+
 impl Answer {
     fn help(&self) -> Option<String> {
         let registry = &self.request.registry;
@@ -339,6 +347,16 @@ fn transport_help(registry: &str, source: &reqwest::Error) -> Option<String> {
             "if it speaks plain HTTP, allow that with --insecure-registry {registry}"
         )),
         _ => None,
+    }
+}
+
+impl Error {
+    /// Tells whether the other side does not speak TLS at all.
+    pub(super) fn is_not_tls(&self) -> bool {
+        let Self::Transport { source, .. } = self else {
+            return false;
+        };
+        matches!(tls_error(source), Some(rustls::Error::InvalidMessage(_)))
     }
 }
 

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::testing::{Received, Reply, Scripted, client, descriptor, net, noise, options, source};
+use super::testing::{
+    ATTEMPTS, Received, Reply, Scripted, client, descriptor, net, noise, options, source,
+};
 use super::*;
 use crate::image::{Descriptor, Digest, Family, ImageRef};
 use crate::net::Net;
@@ -106,7 +108,7 @@ fn attempts_end() {
     let image = server.image("a:1");
     let error = digest_of(&net, &client(&net, &[]), &image).unwrap_err();
     assert_eq!(error.status().unwrap().as_u16(), 503);
-    assert_eq!(server.lines().len(), Retry::DEFAULT.attempts as usize);
+    assert_eq!(server.lines().len(), ATTEMPTS as usize);
 }
 
 #[test]
@@ -274,6 +276,8 @@ fn a_location_may_be_written_in_many_ways() {
                 "POST" => Reply::new(202)
                     .header("Location", location.clone())
                     .header("OCI-Chunk-Min-Length", "16777216"),
+                // takes the bytes apart only
+                "PUT" if !request.body.is_empty() => Reply::new(405),
                 "PATCH" => Reply::new(202), // the upload stays where it is
                 _ => Reply::new(201),
             }
@@ -288,18 +292,17 @@ fn a_location_may_be_written_in_many_ways() {
             "/up/1"
         };
         let lines = server.lines();
-        assert_eq!(lines[2], format!("PATCH {base}?state=x%2Fy&z="));
         let digest = blob.digest.to_string().replace(':', "%3A");
-        assert_eq!(
-            lines[3],
-            format!("PUT {base}?state=x%2Fy&z=&digest={digest}")
-        );
-        let patch = server
+        let put = format!("PUT {base}?state=x%2Fy&z=&digest={digest}");
+        let patch = format!("PATCH {base}?state=x%2Fy&z=");
+        let post = "POST /v2/a/blobs/uploads/";
+        assert_eq!(lines, [post, &put, post, &patch, &put]);
+        let bodies = server
             .log()
             .into_iter()
-            .find(|request| request.method == "PATCH")
-            .unwrap();
-        assert_eq!(patch.body, bytes);
+            .map(|request| request.body.len())
+            .collect::<Vec<_>>();
+        assert_eq!(bodies[1..], [0, 1000, 0, 1000, 0], "after the ping");
     }
 }
 
@@ -312,8 +315,8 @@ fn an_upload_that_fails_begins_anew_with_a_new_source() {
             move |request, before| match (request.method.as_str(), before) {
                 ("HEAD", _) => Reply::new(404),
                 ("POST", _) => Reply::new(202).header("Location", "/up"),
-                ("PATCH", 0) if failure == 0 => Reply::hang_up(),
-                ("PATCH", 0) => Reply::new(failure),
+                ("PUT", 0) if failure == 0 => Reply::hang_up(),
+                ("PUT", 0) if request.path.starts_with("/up?") => Reply::new(failure),
                 ("PATCH", _) => Reply::new(202).header("Location", "/up2"),
                 _ => Reply::new(201),
             },
@@ -323,33 +326,51 @@ fn an_upload_that_fails_begins_anew_with_a_new_source() {
             net.block_on(client(&net, &[]).push_blob(&server.image("a"), &blob, &source(&bytes)));
         assert_eq!(pushed.unwrap(), Pushed::Uploaded, "{failure}");
         let log = server.log();
-        let patches: Vec<_> = log
+        let sent: Vec<_> = log
             .iter()
-            .filter(|request| request.method == "PATCH")
+            .filter(|request| !request.body.is_empty())
             .collect();
-        assert_eq!(patches.len(), 2, "{failure}");
-        assert!(patches[1].body == bytes);
+        assert_eq!(sent.len(), 2, "{failure}");
+        assert!(sent[1].body == bytes);
     }
+}
+
+#[test]
+fn a_blob_that_arrived_is_not_sent_again() {
+    let bytes = noise(10, 100_000);
+    let net = net();
+    let server = open(|request, before| match (request.method.as_str(), before) {
+        ("HEAD", 0) => Reply::new(404),
+        ("HEAD", _) => Reply::new(200),
+        ("POST", _) => Reply::new(202).header("Location", "/up"),
+        _ => Reply::hang_up(), // the answer is lost
+    });
+    let blob = descriptor(&bytes);
+    let pushed =
+        net.block_on(client(&net, &[]).push_blob(&server.image("a"), &blob, &source(&bytes)));
+    assert_eq!(pushed.unwrap(), Pushed::Existed);
 }
 
 #[test]
 fn an_upload_follows_a_redirect() {
     let bytes = noise(7, 10_000);
-    let storage = Scripted::start(|request, _| match request.method.as_str() {
-        "PATCH" => Reply::new(202).header("Location", "/stored"),
-        _ => Reply::new(201),
-    });
+    let storage = Scripted::start(|_, _| Reply::new(201));
     let target = format!("http://{}/up", storage.address);
-    let server = open(move |request, _| match request.method.as_str() {
-        "HEAD" => Reply::new(404),
+    let server = Scripted::start(move |request, _| match request.method.as_str() {
+        _ if request.header("authorization").is_empty() => {
+            Reply::new(401).header("WWW-Authenticate", "Basic realm=\"x\"")
+        }
+        "GET" => Reply::new(200),
         "POST" => Reply::new(202).header("Location", "/up"),
         _ => Reply::new(307).header("Location", target.clone()),
     });
     let (net, blob) = (net(), descriptor(&bytes));
-    let pushed =
-        net.block_on(client(&net, &[]).push_blob(&server.image("a"), &blob, &source(&bytes)));
+    let config = format!(r#"{{"auths":{{"{}":{{"auth":"dTpw"}}}}}}"#, server.address);
+    let client = client(&net, &[("DOCKER_AUTH_CONFIG", &config)]);
+    let pushed = net.block_on(client.push_blob(&server.image("a"), &blob, &source(&bytes)));
     assert_eq!(pushed.unwrap(), Pushed::Uploaded);
     assert!(storage.log()[0].body == bytes);
+    assert_eq!(storage.log()[0].header("authorization"), "");
 }
 
 #[test]
@@ -401,7 +422,7 @@ fn a_refused_mount_becomes_an_upload() {
         let pushed = net.block_on(client(&net, &[]).push_blob(&server.image("a"), &blob, &from));
         assert_eq!(pushed.unwrap(), Pushed::Uploaded, "{status}");
         let lines = server.lines();
-        assert!(lines[1].ends_with("&from=base%2Fimage"), "{}", lines[1]);
+        assert!(lines[0].ends_with("&from=base%2Fimage"), "{}", lines[0]);
         let posts = lines.iter().filter(|line| line.starts_with("POST")).count();
         assert_eq!(
             posts,
@@ -409,6 +430,58 @@ fn a_refused_mount_becomes_an_upload() {
             "an upload that was opened is used"
         );
     }
+}
+
+#[test]
+fn the_upload_opened_to_ask_for_permission_is_used_or_cancelled() {
+    let bytes = noise(11, 100);
+    let net = net();
+    let server = open(|request, _| match request.method.as_str() {
+        "POST" => Reply::new(202).header("Location", "/up"),
+        _ => Reply::new(201),
+    });
+    let (image, blob) = (server.image("a:1"), descriptor(&bytes));
+    let client = client(&net, &[]);
+    net.block_on(client.check_push_permission(&image)).unwrap();
+    net.block_on(client.push_blob(&image, &blob, &source(&bytes)))
+        .unwrap();
+    net.block_on(client.close());
+    let lines = server.lines();
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    net.block_on(client.check_push_permission(&image)).unwrap();
+    net.block_on(client.close());
+    assert_eq!(server.lines()[3], "DELETE /up");
+}
+
+#[test]
+fn documents_that_break_off_are_asked_for_again() {
+    let net = net();
+    let whole = r#"{"schemaVersion":1,"fsLayers":[]}"#;
+    let server = open(move |_, before| match before {
+        0 => Reply::new(200).body(&whole[..10]),
+        1 => Reply::new(200),
+        2 => Reply::new(200).body(whole).cut(5),
+        _ => Reply::new(200).body(whole),
+    });
+    let platform = "linux/amd64".parse().unwrap();
+    let error = net
+        .block_on(client(&net, &[]).image(&server.image("a:1"), &platform))
+        .unwrap_err();
+    assert!(matches!(error, Error::NotAnImage { .. }), "{error}");
+    assert_eq!(server.lines().len(), 4);
+}
+
+#[test]
+fn a_registry_without_tls_that_fails_once_is_asked_again() {
+    let net = net();
+    let server = Scripted::start(|request, before| match (request.path.as_str(), before) {
+        ("/v2/", 0) => Reply::hang_up(),
+        ("/v2/", 1) => Reply::new(503),
+        ("/v2/", _) => Reply::new(200),
+        _ => Reply::new(404),
+    });
+    let found = digest_of(&net, &client(&net, &[]), &server.image("a:1"));
+    assert_eq!(found.unwrap(), None);
 }
 
 #[test]

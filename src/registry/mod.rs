@@ -18,9 +18,13 @@ mod endpoints;
 mod error;
 #[cfg(test)]
 mod faults;
+mod manifests;
+mod mount;
+mod permission;
 mod pull;
 mod push;
 mod server;
+mod spare;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]

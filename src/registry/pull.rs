@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
+use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
 use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::OnceCell;
 
-use crate::image::media_type::{DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST};
+use crate::image::media_type::{OCI_INDEX, OCI_MANIFEST};
 use crate::image::{
     Descriptor, Digest, ImageConfig, ImageRef, Index, Layer, Manifest, MediaType, Platform,
 };
@@ -18,6 +18,7 @@ use crate::image::{
 use super::Error;
 use super::auth::Scope;
 use super::client::{Client, Request, Target};
+use super::manifests::manifest_request;
 use crate::net::retry::Retry;
 
 /// An image in a registry: everything about it but its layers' bytes.
@@ -103,18 +104,6 @@ impl Client {
             .get_or_try_init(|| self.find(reference, platform))
             .await?;
         Ok(Arc::clone(image))
-    }
-
-    /// Returns the digest a reference points to, without pulling it, or `None` if there is no such image.
-    ///
-    /// Mirrors are not asked.
-    pub async fn manifest_digest(&self, reference: &ImageRef) -> Result<Option<Digest>, Error> {
-        let request = manifest_request(reference, Method::HEAD, Scope::pull(&reference.repository));
-        let response = match self.send(&request).await {
-            Err(error) if error.status() == Some(StatusCode::NOT_FOUND) => return Ok(None),
-            result => result?,
-        };
-        Ok(content_digest(response.headers()))
     }
 
     /// Looks up an image under its own name only, afresh; `None` if there is no such image.
@@ -257,7 +246,9 @@ impl Client {
     /// Pulls a manifest or an index and verifies its digest, where the reference has one.
     async fn manifest(&self, reference: &ImageRef, retry: Retry) -> Result<Document, Error> {
         let request = manifest_request(reference, Method::GET, Scope::pull(&reference.repository));
-        let (headers, bytes) = self.fetch(&request, retry, MANIFEST_LIMIT).await?;
+        let (headers, bytes) = self
+            .fetch(&request, retry, MANIFEST_LIMIT, is_whole_json)
+            .await?;
         let digest = Digest::of(&bytes);
         if let Some(expected) = &reference.digest
             && *expected != digest
@@ -287,7 +278,8 @@ impl Client {
         let path = format!("/v2/{}/blobs/{}", source.repository, descriptor.digest);
         let scope = Scope::pull(&source.repository);
         let request = Request::new(&source.registry, scope, Method::GET, Target::Path(path));
-        let (_, bytes) = self.fetch(&request, retry, CONFIG_LIMIT).await?;
+        let is_whole = |bytes: &[u8]| bytes.len() as u64 >= descriptor.size;
+        let (_, bytes) = self.fetch(&request, retry, CONFIG_LIMIT, is_whole).await?;
         let got = Digest::of(&bytes);
         if got != descriptor.digest {
             return Err(Error::WrongDigest {
@@ -301,19 +293,10 @@ impl Client {
     }
 }
 
-pub(super) fn manifest_request(reference: &ImageRef, method: Method, scope: Scope) -> Request<'_> {
-    let path = format!(
-        "/v2/{}/manifests/{}",
-        reference.repository,
-        reference.manifest_reference()
-    );
-    let accept = [OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST].join(", ");
-    Request::new(&reference.registry, scope, method, Target::Path(path)).header(ACCEPT, &accept)
-}
-
-pub(super) fn content_digest(headers: &HeaderMap) -> Option<Digest> {
-    let value = headers.get("docker-content-digest")?;
-    value.to_str().ok()?.parse().ok()
+/// Tells whether a document has an end: one that a proxy cut short may come with a length that fits.
+fn is_whole_json(bytes: &[u8]) -> bool {
+    let parsed: Result<serde::de::IgnoredAny, _> = serde_json::from_slice(bytes);
+    !parsed.is_err_and(|error| error.is_eof())
 }
 
 /// Returns what a document is: by its own word, else by the registry's, else by its form.

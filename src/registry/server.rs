@@ -12,7 +12,7 @@ use url::Url;
 use crate::net::{Identity, Net, Profile, Redirects, Secret};
 
 use super::auth::Challenge;
-use super::{ClientCertificate, Error, Options, transfer};
+use super::{ClientCertificate, Error, Options, error, transfer};
 
 /// A registry that has answered once.
 pub(super) struct Server {
@@ -29,22 +29,27 @@ pub(super) struct Server {
     challenges: Mutex<Vec<Challenge>>,
 }
 
+/// How a registry is to be reached; clients that would do it in the same way share what they find out.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Approach {
+    registry: String,
+    profile: Profile,
+    /// Plain HTTP is tried too.
+    plain_http: bool,
+    user_agent: String,
+}
+
 /// A plain HTTP attempt starts this much after the encrypted one, where it is allowed at all.
 const HEAD_START: Duration = Duration::from_millis(300);
 
 impl Server {
     /// Finds out how a registry is reached, and what it wants to know about us.
-    pub(super) async fn connect(
-        net: &Net,
-        registry: &str,
-        options: &Options,
-        trust: &Trust,
-    ) -> Result<Self, Error> {
-        let profile = trust.profile(registry, options);
+    pub(super) async fn connect(net: &Net, approach: &Approach) -> Result<Self, Error> {
+        let registry = approach.registry.as_str();
         let client = |redirects| {
             let profile = Profile {
                 redirects,
-                ..profile.clone()
+                ..approach.profile.clone()
             };
             net.http(&profile).map_err(|source| Error::Tls {
                 registry: registry.to_owned(),
@@ -55,7 +60,7 @@ impl Server {
             Ok(Self {
                 registry: registry.to_owned(),
                 base: base(scheme, registry)?,
-                user_agent: options.user_agent.clone(),
+                user_agent: approach.user_agent.clone(),
                 client: client(Redirects::Follow)?,
                 uploads: client(Redirects::Manual)?,
                 tokens: client(Redirects::SameOrigin)?,
@@ -63,7 +68,7 @@ impl Server {
             })
         };
         let https = server("https")?;
-        let (server, response) = if options.allows_plain_http(registry) {
+        let (server, response) = if approach.plain_http {
             let http = server("http")?;
             let (plain, response) = either(&https, &http).await?;
             (if plain { http } else { https }, response)
@@ -74,7 +79,7 @@ impl Server {
         let status = response.status();
         if status == StatusCode::UNAUTHORIZED {
             server.set_challenges(Challenge::parse(response.headers()));
-        } else if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+        } else if status.is_server_error() || error::is_transient(status) {
             let line = server.ping_line();
             transfer::check(response, &line, super::credentials::ANONYMOUS).await?;
         }
@@ -145,16 +150,18 @@ fn base(scheme: &str, registry: &str) -> Result<Url, Error> {
 
 /// Asks by HTTPS, and a little later, or when that failed, by plain HTTP; the first that is understood is taken.
 ///
-/// Returns whether it was plain HTTP. If neither is understood, the error is that of HTTPS.
+/// Returns whether it was plain HTTP. If neither is understood, the error is that of HTTPS, unless nothing there speaks TLS.
 async fn either(https: &Server, http: &Server) -> Result<(bool, Response), Error> {
     let mut secure = pin!(https.ping());
     let early = tokio::time::timeout(HEAD_START, &mut secure).await;
     let mut plain = pin!(async {
-        let response = http.ping().await.ok()?;
-        // a TLS server answers 400 to plain HTTP, which says nothing about the registry behind it
-        Some(response).filter(|response| response.status() != StatusCode::BAD_REQUEST)
+        match http.ping().await {
+            // a TLS server answers 400 to plain HTTP, which says nothing about the registry behind it
+            Ok(response) if response.status() == StatusCode::BAD_REQUEST => Err(None),
+            result => result.map_err(Some),
+        }
     });
-    let failed = match early {
+    let secure_error = match early {
         Ok(Ok(response)) => return Ok((false, response)),
         Ok(Err(error)) => error,
         Err(_) => tokio::select! {
@@ -163,12 +170,16 @@ async fn either(https: &Server, http: &Server) -> Result<(bool, Response), Error
                 Err(error) => error,
             },
             plain = &mut plain => match plain {
-                Some(response) => return Ok((true, response)),
-                None => return secure.await.map(|response| (false, response)),
+                Ok(response) => return Ok((true, response)),
+                Err(_) => return secure.await.map(|response| (false, response)),
             },
         },
     };
-    plain.await.map(|response| (true, response)).ok_or(failed)
+    match plain.await {
+        Ok(response) => Ok((true, response)),
+        Err(Some(error)) if secure_error.is_not_tls() => Err(error),
+        Err(_) => Err(secure_error),
+    }
 }
 
 /// Tells whether a registry is so near that plain HTTP is tried without being asked for: on this machine, or in a private network.
@@ -236,6 +247,15 @@ impl Trust {
                 .push((registry.clone(), Identity(Secret::new(pem))));
         }
         Ok(trust)
+    }
+
+    pub(super) fn approach(&self, registry: &str, options: &Options) -> Approach {
+        Approach {
+            registry: registry.to_owned(),
+            profile: self.profile(registry, options),
+            plain_http: options.allows_plain_http(registry),
+            user_agent: options.user_agent.clone(),
+        }
     }
 
     fn profile(&self, registry: &str, options: &Options) -> Profile {

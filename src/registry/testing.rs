@@ -37,6 +37,7 @@ pub(crate) fn options(variables: &[(&str, &str)]) -> Options {
         client_certificates: Default::default(),
         endpoints: Endpoints::default(),
         retry: Retry {
+            attempts: ATTEMPTS,
             first_delay: Duration::from_millis(1),
             ..Retry::DEFAULT
         },
@@ -44,6 +45,9 @@ pub(crate) fn options(variables: &[(&str, &str)]) -> Options {
         credentials: Arc::new(credentials.unwrap()),
     }
 }
+
+/// Tries that [`options`] allow, quick enough for tests of what goes wrong every time.
+pub(crate) const ATTEMPTS: u32 = 8;
 
 pub(crate) fn client(net: &Net, variables: &[(&str, &str)]) -> Client {
     Client::new(net, options(variables)).unwrap()

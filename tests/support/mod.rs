@@ -3,6 +3,7 @@
 pub mod base;
 pub mod container;
 pub mod crafted;
+pub mod faulty;
 pub mod image;
 pub mod listing;
 pub mod registry;

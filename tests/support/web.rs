@@ -131,3 +131,30 @@ fn read(stream: &TcpStream) -> std::io::Result<Request> {
         body,
     })
 }
+
+/// Reads one request as it came, head and body, asking for the connection to be closed after the answer; `None` for a TLS greeting.
+pub fn message(stream: &TcpStream) -> Option<Vec<u8>> {
+    let mut input = BufReader::new(stream);
+    if input.fill_buf().ok()?.first()? == &0x16 {
+        return None;
+    }
+    let mut message = Vec::new();
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        input.read_line(&mut line).ok()?;
+        let (name, value) = line.trim_end().split_once(':').unwrap_or_default();
+        match name.to_lowercase().as_str() {
+            "connection" => continue,
+            "content-length" => length = value.trim().parse().ok()?,
+            _ => {}
+        }
+        if line.trim_end().is_empty() {
+            message.extend_from_slice(b"Connection: close\r\n\r\n");
+            break;
+        }
+        message.extend_from_slice(line.as_bytes());
+    }
+    input.take(length).read_to_end(&mut message).ok()?;
+    Some(message)
+}
