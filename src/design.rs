@@ -28,6 +28,13 @@
 //! **`walkdir`** walks trees in the tests. A root is walked relative to directory handles ([`crate::rootfs::walk`]), because paths may lead
 //! elsewhere while a command runs in place.
 //!
+//! # Named contexts
+//!
+//! A stage that starts from a directory, an archive or a repository (`--build-context`) is an empty stage with one step in front, a copy of
+//! everything. BuildKit gives such a layer a history entry at the end of the list, where it no longer stands beside its layer; here it comes
+//! first, with BuildKit's words `local source for context:NAME`. Files of directories and repositories belong to root, those of archives to
+//! whom the archive says. Contexts are opened if a needed stage reads them, all before the first step.
+//!
 //! # The binary
 //!
 //! Static on glibc (`+crt-static`) where no musl target is installed; the same source serves both. Names of hosts are resolved by

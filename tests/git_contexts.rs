@@ -8,7 +8,7 @@ use crate::support::web::Request;
 use crate::support::{Finished, Image, Reply, Sandbox, Web, tool_in};
 
 /// Serves the repositories below `root` as git's CGI program does, to who knows `login` if there is one.
-fn serve(root: PathBuf, login: Option<&'static str>) -> Web {
+pub fn serve(root: PathBuf, login: Option<&'static str>) -> Web {
     Web::new(move |request| {
         let given = request.headers.get("authorization").map(String::as_str);
         match login {
@@ -63,9 +63,9 @@ fn backend(root: &Path, request: &Request) -> Reply {
 }
 
 /// Two repositories: `app` has branches, a tag and a history; `outer` has it as a submodule.
-struct Repositories {
-    root: PathBuf,
-    first: String,
+pub struct Repositories {
+    pub root: PathBuf,
+    pub first: String,
 }
 
 fn git(dir: &Path, args: &[&str]) -> String {
@@ -82,7 +82,7 @@ fn git(dir: &Path, args: &[&str]) -> String {
         .to_owned()
 }
 
-fn repositories(t: &Sandbox) -> Repositories {
+pub fn repositories(t: &Sandbox) -> Repositories {
     let root = t.path("repositories");
     let app = root.join("app.git");
     fs_err::create_dir_all(app.join("sub")).unwrap();

@@ -12,6 +12,7 @@ mod images;
 mod in_place;
 mod matrix;
 mod mounts;
+mod named_contexts;
 mod outputs;
 mod plans;
 mod push;

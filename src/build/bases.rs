@@ -3,21 +3,18 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use futures_util::future::join_all;
-
-use crate::dockerfile::Dockerfile;
-use crate::image::{ImageRef, Platform};
-use crate::plan::{self, Configs};
-use crate::registry::{self, RemoteImage};
-
 use super::Error;
+use super::images::{Image, Library};
+use crate::dockerfile::Dockerfile;
+use crate::image::Platform;
+use crate::plan::{self, Configs, ImageName};
 
 /// Base images by name and platform.
-pub type Bases = BTreeMap<(ImageRef, Platform), Arc<RemoteImage>>;
+pub type Bases = BTreeMap<(ImageName, Platform), Arc<Image>>;
 
 /// Looks up the images that the needed stages start from, all at once; again, if triggers of theirs make more stages needed.
 pub fn fetch(
-    client: &registry::Client,
+    library: &Library<'_>,
     dockerfile: &Dockerfile,
     options: &plan::Options,
 ) -> Result<(Bases, Configs), Error> {
@@ -28,15 +25,7 @@ pub fn fetch(
         if missing.is_empty() {
             return Ok((bases, configs));
         }
-        let lookups = missing
-            .iter()
-            .map(|(image, platform)| client.image(image, platform));
-        let found = client.net().block_on(join_all(lookups));
-        for (key, found) in missing.iter().zip(found) {
-            let found = found.map_err(|source| Error::Image {
-                image: key.0.clone(),
-                source: Box::new(source),
-            })?;
+        for (key, found) in missing.iter().zip(library.images(&missing)?) {
             configs.insert(key.clone(), found.config.clone());
             bases.insert(key.clone(), found);
         }

@@ -7,10 +7,13 @@ use crate::cache::{Hit, LayerCache, Origin};
 use crate::image::{Descriptor, Digest, ImageRef};
 use crate::output::push::Layers;
 use crate::output::{BlobSource, BoxError};
+use crate::store::BlobStore;
 
 /// Layers that were made here or belong to the base image, and cached ones that may be nowhere but in the cache.
 pub struct Blobs {
     pub layers: Layers,
+    /// The OCI layout that the base image comes from, if it is one.
+    pub base: Option<BlobStore>,
     pub cached: Option<(LayerCache, BTreeMap<Digest, Hit>)>,
     /// New layers that the cache has by now too.
     pub stored: BTreeMap<Digest, ImageRef>,
@@ -27,9 +30,15 @@ impl BlobSource for Blobs {
     fn open(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send>, BoxError> {
         let is_at_hand = self.layers.store.size(&descriptor.digest)?.is_some();
         match self.hit(&descriptor.digest) {
-            Some((cache, hit)) if !is_at_hand => Ok(cache.open(hit)?),
-            _ => self.layers.open(descriptor),
+            Some((cache, hit)) if !is_at_hand => return Ok(cache.open(hit)?),
+            _ => {}
         }
+        if let Some(base) = self.base.as_ref().filter(|_| !is_at_hand)
+            && let Some(blob) = base.verified(descriptor)?
+        {
+            return Ok(Box::new(blob));
+        }
+        self.layers.open(descriptor)
     }
 
     fn origin(&self, descriptor: &Descriptor) -> Option<ImageRef> {

@@ -8,7 +8,7 @@ use crate::execute::mount;
 use crate::image::{self, Digest, ImageRef};
 use crate::interrupt::Interrupted;
 use crate::plan::{PlannedStage, Step};
-use crate::{execute, plan, registry, rootfs, snapshot, store};
+use crate::{context, execute, layout, plan, registry, rootfs, snapshot, store};
 
 /// Why there is no image.
 #[derive(Debug, thiserror::Error)]
@@ -28,10 +28,20 @@ pub enum Error {
         image: ImageRef,
         source: Box<registry::Error>,
     },
+    #[error("cannot get the image `{image}`")]
+    LayoutImage {
+        image: String,
+        source: layout::Error,
+    },
+    #[error("cannot open the context `{name}`")]
+    Context {
+        name: String,
+        source: Box<context::Error>,
+    },
     #[error("cannot unpack layer {layer} of `{image}` into `{}`", .dir.display())]
     Unpack {
         layer: Digest,
-        image: Box<ImageRef>,
+        image: String,
         dir: PathBuf,
         source: Box<dyn std::error::Error + Send + Sync>,
     },
@@ -127,6 +137,7 @@ impl Error {
             Self::Plan(error) => error.help(),
             Self::Stage { source, .. } | Self::Instruction { source, .. } => source.help(),
             Self::Image { source, .. } => source.help(),
+            Self::Context { source, .. } => source.help(),
             Self::Execute(error) => error.help(),
             Self::Run(error) => error.help(),
             Self::Mount(error) => error.help(),
@@ -143,7 +154,10 @@ impl Error {
             Self::Unpack { source, .. } | Self::Cached { source, .. } => {
                 source.downcast_ref().and_then(rootfs::Error::help)
             }
-            Self::Pipe { .. } | Self::Assemble(_) | Self::Interrupted(_) => None,
+            Self::Pipe { .. }
+            | Self::LayoutImage { .. }
+            | Self::Assemble(_)
+            | Self::Interrupted(_) => None,
         }
     }
 

@@ -2,57 +2,41 @@
 
 use std::collections::BTreeMap;
 
-use futures_util::future::join_all;
 use tracing::{debug, trace};
 
+use super::Error;
 use super::bases::Bases;
-use super::{Error, build_context};
+use super::contexts::Contexts;
+use super::images::Library;
 use crate::cache::key::{self, Input, Key, Writing};
-use crate::context::Context;
 use crate::execute::{self, Hashes};
-use crate::image::{DiffId, ImageRef, Platform};
-use crate::plan::{Action, Base, CopySource, CopyStep, Plan, RunMount, RunStep, Source, Step};
-use crate::registry;
+use crate::image::{DiffId, Platform};
+use crate::plan::{
+    Action, Base, CopySource, CopyStep, ImageName, Plan, RunMount, RunStep, Source, Step,
+};
 
 /// The key of each step, by stage and position; absent for steps without a layer, and where what a step reads is known only once it ran.
 pub type Keys = Vec<Vec<Option<Key>>>;
 
 /// Images that are copied from or mounted, by what their layers are.
-pub type Images = BTreeMap<(ImageRef, Platform), Vec<DiffId>>;
+pub type Images = BTreeMap<(ImageName, Platform), Vec<DiffId>>;
 
 /// Looks up the images that steps read, all at once.
-pub fn images(client: &registry::Client, plan: &Plan) -> Result<Images, Error> {
+pub fn images(library: &Library<'_>, plan: &Plan) -> Result<Images, Error> {
     let steps = plan.stages.iter().flat_map(|stage| &stage.steps);
-    let mut wanted: Vec<(ImageRef, Platform)> = Vec::new();
-    for source in steps.flat_map(sources) {
+    let mut wanted: Vec<(ImageName, Platform)> = Vec::new();
+    for source in steps.flat_map(Step::sources) {
         if let Source::Image(image, platform) = source {
             wanted.push((image.clone(), platform.clone()));
         }
     }
     wanted.sort();
     wanted.dedup();
-    let lookups = wanted
+    let found = library.images(&wanted)?;
+    let diff_ids = found
         .iter()
-        .map(|(image, platform)| client.image(image, platform));
-    let found = client.net().block_on(join_all(lookups));
-    let mut images = Images::new();
-    for (key, found) in wanted.into_iter().zip(found) {
-        let found = found.map_err(|source| Error::Image {
-            image: key.0.clone(),
-            source: Box::new(source),
-        })?;
-        images.insert(key, found.config.rootfs.diff_ids.clone());
-    }
-    Ok(images)
-}
-
-/// Returns where a step takes files from.
-pub fn sources(step: &Step) -> Vec<&Source> {
-    match &step.action {
-        Action::Copy(copy) => vec![&copy.from],
-        Action::Run(run) => run.mounts.iter().filter_map(RunMount::source).collect(),
-        Action::Config | Action::Workdir(_) => Vec::new(),
-    }
+        .map(|found| found.config.rootfs.diff_ids.clone());
+    Ok(wanted.into_iter().zip(diff_ids).collect())
 }
 
 /// Computes the keys of a plan.
@@ -61,13 +45,13 @@ pub fn sources(step: &Step) -> Vec<&Source> {
 /// That a source of a COPY or ADD is not there, at its instruction.
 pub fn keys(
     plan: &Plan,
-    context: &Context,
+    contexts: &Contexts<'_>,
     bases: &Bases,
     images: &Images,
     writing: &Writing,
 ) -> Result<Keys, Error> {
     let mut reader = Reader {
-        context,
+        contexts,
         images,
         hashes: Hashes::default(),
         ends: Vec::new(),
@@ -121,7 +105,7 @@ pub fn keys(
 
 /// Finds out what steps read.
 struct Reader<'b> {
-    context: &'b Context,
+    contexts: &'b Contexts<'b>,
     images: &'b Images,
     hashes: Hashes,
     /// What the stages so far end with.
@@ -139,10 +123,9 @@ impl Reader<'_> {
         if step.sources.iter().any(is_unknown) {
             return Ok(None);
         }
-        if step.from != Source::Context {
+        let Some(tree) = self.contexts.tree(&step.from) else {
             return Ok(self.elsewhere(&step.from));
-        }
-        let tree = build_context(self.context);
+        };
         let files = execute::files_of_copy(step, &tree, &mut self.hashes)?;
         for file in &files {
             trace!(path = %file.path, "read by COPY: {:?}", file.content);
@@ -157,14 +140,17 @@ impl Reader<'_> {
             .iter()
             .map(|mount| match (mount, mount.source()) {
                 (_, None) => Some(Input::Nothing),
-                (RunMount::Bind { source, .. }, Some(Source::Context)) => {
-                    let tree = build_context(self.context);
+                (
+                    RunMount::Bind { source, .. },
+                    Some(from @ (Source::Context | Source::Named(_))),
+                ) => {
+                    let tree = self.contexts.tree(from)?;
                     let files = execute::files_of_mount(source, &tree, &mut self.hashes);
                     // the RUN itself says what is missing
                     files.ok().map(Input::Files)
                 }
                 // what a cache mount contains is no input (RUN-10)
-                (_, Some(Source::Context)) => Some(Input::Nothing),
+                (_, Some(Source::Context | Source::Named(_))) => Some(Input::Nothing),
                 (_, Some(from)) => self.elsewhere(from),
             });
         inputs.collect()
@@ -172,7 +158,7 @@ impl Reader<'_> {
 
     fn elsewhere(&self, from: &Source) -> Option<Input> {
         match from {
-            Source::Context | Source::Scratch => Some(Input::Nothing),
+            Source::Context | Source::Named(_) | Source::Scratch => Some(Input::Nothing),
             Source::Stage(position) => self.ends[*position].map(Input::Stage),
             Source::Image(image, platform) => {
                 let diff_ids = self.images.get(&(image.clone(), platform.clone()))?;

@@ -8,7 +8,9 @@
 mod assemble;
 mod bases;
 mod blobs;
+mod contexts;
 mod error;
+mod images;
 mod isolate;
 mod keys;
 mod lookahead;
@@ -27,19 +29,18 @@ use std::sync::{Arc, Once};
 
 use tracing::warn;
 
-use crate::context::Context;
+use crate::context::GitOptions;
 use crate::dockerfile::check::Finding;
 use crate::dockerfile::{self, Dockerfile};
 use crate::execute::mount::{self, Agents, Secrets, Shelf};
-use crate::execute::{Owners, Tree, run};
+use crate::execute::run;
 use crate::image::{Compression, Digest, Family, ImageRef, Platform};
 use crate::interrupt::Interrupt;
 use crate::layer::LayerPath;
 use crate::log::timeline::Timeline;
 use crate::output::BuiltImage;
 use crate::output::push::Layers;
-use crate::plan::{self, Base, Plan};
-use crate::registry;
+use crate::plan::{self, Base, ImageName, Plan};
 use crate::store::BlobStore;
 use assemble::Presentation;
 use bases::Bases;
@@ -59,6 +60,8 @@ pub use workspace::temporary_parent;
 #[derive(Debug, Clone)]
 pub struct Options {
     pub plan: plan::Options,
+    /// How named contexts are fetched that are git repositories.
+    pub git: GitOptions,
     pub isolation: IsolationOptions,
     /// The work directory, unless commands run in place; absent for a fresh one.
     pub work_dir: Option<PathBuf>,
@@ -110,9 +113,7 @@ pub struct ImageOptions {
 
 /// Does what was prepared; the image's blobs stay in the workspace as long as [`Built`] lives.
 pub fn build(
-    prepared: Prepared,
-    client: &registry::Client,
-    context: &Context,
+    prepared: Prepared<'_>,
     options: &Options,
     interrupt: &Interrupt,
     timeline: &Timeline,
@@ -120,6 +121,8 @@ pub fn build(
     let _phase = timeline.phase("build");
     let foreseen = prepared.executed(&prepared.lookahead.prospects(&prepared.plan));
     let Prepared {
+        library,
+        contexts,
         plan,
         bases,
         family,
@@ -144,7 +147,7 @@ pub fn build(
         isolate::check(isolation.isolation(), &plan, &foreseen, &options.mounts)?;
     }
     let ids = isolation.as_ref().map(|i| i.isolation().id_shift());
-    let mut roots = Roots::new(workspace.of_roots(), client, ids.unwrap_or_default());
+    let mut roots = Roots::new(workspace.of_roots(), &library, ids.unwrap_or_default());
     let shelf = isolation.as_ref().map(|isolation| {
         Shelf::new(mount::Options {
             work_dir: workspace.of_roots().dir(),
@@ -158,8 +161,8 @@ pub fn build(
     let builder = Builder {
         plan: &plan,
         options,
-        context,
-        client,
+        contexts: &contexts,
+        library: &library,
         bases: &bases,
         isolation: isolation.as_ref().map(Closing::isolation),
         shelf: shelf.as_ref(),
@@ -193,8 +196,9 @@ pub fn build(
         layers: Layers {
             store,
             remote: origins(&plan, &bases),
-            client: client.clone(),
+            client: library.client.clone(),
         },
+        base: base_image(&plan).and_then(|key| bases[&key].store().cloned()),
         cached: lookahead.layers(),
         stored,
     };
@@ -255,19 +259,6 @@ impl Workspaces {
     }
 }
 
-/// How messages call the build context.
-const CONTEXT: &str = "build context";
-
-/// Returns the build context as COPY and mounts see it.
-fn build_context(context: &Context) -> Tree<'_> {
-    Tree {
-        root: &context.root,
-        ignore: Some(&context.ignore),
-        owners: Owners::Root,
-        name: CONTEXT,
-    }
-}
-
 /// Build args that steer the parser (language spec DIR-7).
 fn frontend(build_args: &BTreeMap<String, String>) -> dockerfile::Options {
     dockerfile::Options {
@@ -315,7 +306,7 @@ fn family(plan: &Plan, bases: &Bases, wanted: Option<Family>) -> Family {
 }
 
 /// Returns the image at the bottom of the target's chain of bases.
-fn base_image(plan: &Plan) -> Option<(ImageRef, Platform)> {
+fn base_image(plan: &Plan) -> Option<(ImageName, Platform)> {
     chain(plan).find_map(|stage| match &plan.stages[stage].base {
         Base::Image(image, platform) => Some((image.clone(), platform.clone())),
         Base::Scratch | Base::Stage(_) => None,
@@ -338,7 +329,7 @@ fn origins(plan: &Plan, bases: &Bases) -> BTreeMap<Digest, ImageRef> {
             .manifest
             .layers
             .iter()
-            .map(|layer| (layer.digest.clone(), image.source.clone()))
+            .filter_map(|layer| Some((layer.digest.clone(), image.repository()?.clone())))
     });
     layers.collect()
 }

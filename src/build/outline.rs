@@ -2,10 +2,10 @@
 
 use std::fmt::{self, Display};
 
+use super::Prepared;
 use super::outlook::{At, Prospect};
-use super::{Prepared, keys};
 use crate::image::ImageRef;
-use crate::plan::{Action, Base, CopySource, PlannedStage, RunMount, Source};
+use crate::plan::{Action, Base, CopySource, ImageName, PlannedStage, RunMount, Source};
 
 /// Where the image of a plan goes.
 #[derive(Debug, Clone, Copy)]
@@ -15,7 +15,7 @@ pub struct Destinations<'a> {
     pub push: bool,
 }
 
-impl Prepared {
+impl Prepared<'_> {
     /// Returns the plan, stage by stage; an empty line ends each.
     ///
     /// # Spec
@@ -31,7 +31,7 @@ impl Prepared {
 }
 
 struct Outline<'p> {
-    prepared: &'p Prepared,
+    prepared: &'p Prepared<'p>,
     prospects: Vec<Prospect>,
     destinations: Destinations<'p>,
 }
@@ -39,9 +39,9 @@ struct Outline<'p> {
 impl Display for Outline<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let plan = &self.prepared.plan;
-        let mut images: Vec<&ImageRef> = Vec::new();
+        let mut images: Vec<&ImageName> = Vec::new();
         for at in self.prepared.executed(&self.prospects) {
-            for source in keys::sources(&plan.stages[at.0].steps[at.1]) {
+            for source in plan.stages[at.0].steps[at.1].sources() {
                 if let Source::Image(image, _) = source
                     && !images.contains(&image)
                 {
@@ -155,13 +155,18 @@ impl Outline<'_> {
         let bottom = &plan.stages[chain[0]];
         if let Base::Image(image, platform) = &bottom.base {
             let base = &self.prepared.bases[&(image.clone(), platform.clone())];
-            let is_near = images
-                .iter()
-                .any(|image| image.registry == base.source.registry);
+            let is_near = images.iter().any(|image| {
+                base.repository()
+                    .is_some_and(|base| base.registry == image.registry)
+            });
             let how = if is_near { "MOUNT" } else { "UPLOAD" };
+            let from = match base.repository() {
+                Some(repository) => repository.name(),
+                None => image.to_string(),
+            };
             for layer in base.layers() {
                 let digest = &layer.descriptor.digest;
-                writeln!(f, "  {how} {digest} FROM {}", base.source.name())?;
+                writeln!(f, "  {how} {digest} FROM {from}")?;
             }
         }
         for position in chain {

@@ -120,6 +120,7 @@ mod tests {
             },
             platform_is_explicit: false,
             source_date_epoch: None,
+            contexts: Vec::new(),
             context_time: None,
         };
         let plan = plan::plan(&dockerfile, &options, &Default::default()).unwrap();

@@ -1,12 +1,14 @@
 //! A build that is planned: what it will do is known, nothing of it is done.
 
 use super::bases::{self, Bases};
+use super::contexts::Contexts;
+use super::images::Library;
 use super::lookahead::Lookahead;
 use super::outlook::{self, At, Prospect};
 use super::{Error, Options, assemble, error, family, frontend, keys, report_findings};
 use crate::cache::LayerCache;
 use crate::cache::key::Writing;
-use crate::context::{Context, DockerfileText};
+use crate::context::{self, Context, DockerfileText};
 use crate::image::{Compression, Family, Layer};
 use crate::log::record;
 use crate::log::timeline::Timeline;
@@ -14,7 +16,9 @@ use crate::plan::{self, Base, Plan};
 use crate::{dockerfile, execute, registry};
 
 /// The plan, and what was found out for it from registries and the context alone.
-pub struct Prepared {
+pub struct Prepared<'b> {
+    pub(super) library: Library<'b>,
+    pub(super) contexts: Contexts<'b>,
     pub(super) plan: Plan,
     pub(super) bases: Bases,
     pub(super) family: Family,
@@ -24,20 +28,26 @@ pub struct Prepared {
 }
 
 /// Parses, fetches the base images' configs, plans, and looks into the layer cache.
-pub fn prepare(
-    client: &registry::Client,
+pub fn prepare<'b>(
+    client: &'b registry::Client,
     cache: Option<LayerCache>,
-    context: &Context,
+    context: &'b Context,
     text: &DockerfileText,
     options: &Options,
+    means: context::Means<'_>,
     timeline: &Timeline,
-) -> Result<Prepared, Error> {
+) -> Result<Prepared<'b>, Error> {
     let phase = timeline.phase("plan");
     let dockerfile = dockerfile::parse(text.text.as_bytes(), &frontend(&options.plan.build_args))?;
-    let (bases, configs) = bases::fetch(client, &dockerfile, &options.plan)?;
+    let library = Library {
+        client,
+        current_dir: means.current_dir.to_owned(),
+    };
+    let (bases, configs) = bases::fetch(&library, &dockerfile, &options.plan)?;
     let plan = plan::plan(&dockerfile, &options.plan, &configs)?;
     let ignored = execute::ignored_sources(&plan, &context.ignore, &dockerfile.checks);
     report_findings(&plan, &ignored, &dockerfile)?;
+    let contexts = Contexts::open(context, &plan, &options.plan.contexts, &options.git, means)?;
 
     let family = family(&plan, &bases, options.image.family);
     let (compression, given_up) = assemble::compression(family, options.snapshot.compression);
@@ -66,13 +76,15 @@ pub fn prepare(
                 epoch,
                 ignore: options.snapshot.ignore.clone(),
             };
-            let images = keys::images(client, &plan)?;
-            let keys = keys::keys(&plan, context, &bases, &images, &writing)?;
+            let images = keys::images(&library, &plan)?;
+            let keys = keys::keys(&plan, &contexts, &bases, &images, &writing)?;
             Lookahead::look_up(cache, &plan, &keys, compression)
         }
         None => Lookahead::default(),
     };
     let prepared = Prepared {
+        library,
+        contexts,
         plan,
         bases,
         family,
@@ -84,7 +96,7 @@ pub fn prepare(
     Ok(prepared)
 }
 
-impl Prepared {
+impl Prepared<'_> {
     /// Returns the steps that must be executed, as far as it is known which layers there are.
     pub(super) fn executed(&self, prospects: &[Prospect]) -> Vec<At> {
         outlook::executed(prospects, &self.plan, &self.lookahead.found()).collect()

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::io::{self, BufReader, BufWriter, Write};
 
-use crate::image::{ImageRef, Platform};
+use crate::image::Platform;
 use crate::layer::{Limits, Reader, Writer};
-use crate::plan::{Plan, Source};
+use crate::plan::{ImageName, Plan, Source};
 use crate::rootfs::{IdShift, Rootfs};
-use crate::{registry, snapshot};
+use crate::snapshot;
 
+use super::images::Library;
 use super::workspace::Workspace;
 use super::{Error, unpack};
 
@@ -17,19 +18,19 @@ const BUFFER: usize = 256 << 10;
 /// The roots of one build.
 pub struct Roots<'b> {
     workspace: &'b Workspace,
-    client: &'b registry::Client,
+    library: &'b Library<'b>,
     ids: IdShift,
     stages: BTreeMap<usize, Rootfs>,
-    images: BTreeMap<(ImageRef, Platform), Rootfs>,
+    images: BTreeMap<(ImageName, Platform), Rootfs>,
     /// For an empty source (`FROM scratch` as a name).
     empty: Option<Rootfs>,
 }
 
 impl<'b> Roots<'b> {
-    pub fn new(workspace: &'b Workspace, client: &'b registry::Client, ids: IdShift) -> Self {
+    pub fn new(workspace: &'b Workspace, library: &'b Library<'b>, ids: IdShift) -> Self {
         Self {
             workspace,
-            client,
+            library,
             ids,
             stages: BTreeMap::new(),
             images: BTreeMap::new(),
@@ -82,34 +83,29 @@ impl<'b> Roots<'b> {
         match source {
             Source::Image(image, platform) => self.unpack(image, platform),
             Source::Scratch => self.make_empty(),
-            Source::Context | Source::Stage(_) => Ok(()),
+            Source::Context | Source::Named(_) | Source::Stage(_) => Ok(()),
         }
     }
 
-    /// Returns the root of a source that was made ready and is not the context.
+    /// Returns the root of a source that was made ready and is no context.
     pub fn ready(&self, source: &Source) -> &Rootfs {
         match source {
             Source::Stage(position) => self.stage(*position),
             Source::Image(image, platform) => &self.images[&(image.clone(), platform.clone())],
-            Source::Scratch | Source::Context => self.empty.as_ref().expect("it was made ready"),
+            Source::Scratch | Source::Context | Source::Named(_) => {
+                self.empty.as_ref().expect("it was made ready")
+            }
         }
     }
 
     /// Unpacks an image that is only copied from, unless it is there.
-    fn unpack(&mut self, image: &ImageRef, platform: &Platform) -> Result<(), Error> {
+    fn unpack(&mut self, image: &ImageName, platform: &Platform) -> Result<(), Error> {
         let key = (image.clone(), platform.clone());
         if !self.images.contains_key(&key) {
-            let found = self
-                .client
-                .net()
-                .block_on(self.client.image(image, platform));
-            let found = found.map_err(|source| Error::Image {
-                image: image.clone(),
-                source: Box::new(source),
-            })?;
+            let found = self.library.images(std::slice::from_ref(&key))?;
             let root = Rootfs::create(self.workspace.image_root(self.images.len()))?
                 .with_id_shift(self.ids);
-            unpack::unpack(self.client, &found, &root)?;
+            unpack::unpack(self.library, image, &found[0], &root)?;
             self.images.insert(key, root);
         }
         Ok(())

@@ -10,13 +10,14 @@ use tracing::{debug, info, info_span, warn};
 
 use super::assemble::{Lineage, Record};
 use super::bases::Bases;
+use super::contexts::Contexts;
 use super::error::display_name;
+use super::images::Library;
 use super::lookahead::Lookahead;
 use super::outlook::{At, Prospect};
 use super::roots::Roots;
-use super::{CONTEXT, Error, Options, build_context, prepared, unpack};
+use super::{Error, Options, prepared, unpack};
 use crate::cache::Hit;
-use crate::context::Context;
 use crate::execute::mount::{Prepared, Shelf};
 use crate::execute::run::{self, Isolation};
 use crate::execute::{self, Owners, Tree};
@@ -35,8 +36,8 @@ use crate::store::{BlobStore, LayerSink};
 pub struct Builder<'b> {
     pub plan: &'b Plan,
     pub options: &'b Options,
-    pub context: &'b Context,
-    pub client: &'b crate::registry::Client,
+    pub contexts: &'b Contexts<'b>,
+    pub library: &'b Library<'b>,
     pub bases: &'b Bases,
     pub isolation: Option<&'b Isolation>,
     /// Where mounts come from; there is one for every plan with a RUN.
@@ -192,11 +193,8 @@ impl Builder<'_> {
                     None => info!("Unpacking rootfs as later stages require it."),
                 }
                 let started = Instant::now();
-                unpack::unpack(
-                    self.client,
-                    &self.bases[&(image.clone(), platform.clone())],
-                    &root,
-                )?;
+                let found = &self.bases[&(image.clone(), platform.clone())];
+                unpack::unpack(self.library, image, found, &root)?;
                 debug!(
                     elapsed_ms = started.elapsed().as_millis() as u64,
                     "unpacked {image}"
@@ -336,27 +334,23 @@ impl Work<'_> {
         Ok(shelf.prepare(step, &trees, now())?)
     }
 
-    /// Returns how messages call a source.
+    /// Returns how messages call a source that is no context.
     fn name(&self, source: &Source) -> String {
         match source {
-            Source::Context => CONTEXT.to_owned(),
             Source::Stage(position) => display_name(&self.builder.plan.stages[*position]),
             Source::Image(image, _) => image.to_string(),
-            Source::Scratch => "scratch".to_owned(),
+            Source::Context | Source::Named(_) | Source::Scratch => "scratch".to_owned(),
         }
     }
 
     /// Returns the files of a source that is ready.
     fn tree<'t>(&'t self, source: &Source, name: &'t str, roots: &'t Roots<'_>) -> Tree<'t> {
-        match source {
-            Source::Context => build_context(self.builder.context),
-            other => Tree {
-                root: roots.ready(other),
-                ignore: None,
-                owners: Owners::Kept,
-                name,
-            },
-        }
+        self.builder.contexts.tree(source).unwrap_or_else(|| Tree {
+            root: roots.ready(source),
+            ignore: None,
+            owners: Owners::Kept,
+            name,
+        })
     }
 
     fn copy(
@@ -368,7 +362,7 @@ impl Work<'_> {
         let name = self.name(&step.from);
         let tree = self.tree(&step.from, &name, roots);
         let means = execute::Means {
-            net: self.builder.client.net(),
+            net: self.builder.library.client.net(),
             dir: self.builder.work_dir,
         };
         let remotes = execute::fetch(step, means)?;

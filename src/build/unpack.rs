@@ -3,10 +3,11 @@
 use std::io::{self, BufReader, Read};
 
 use super::Error;
+use super::images::{Image, Library};
 use super::pipe::{self, ReadAhead};
 use crate::image::{DiffId, Digester, Layer};
 use crate::layer::{Limits, Reader, decompress};
-use crate::registry::{self, RemoteImage};
+use crate::plan::ImageName;
 use crate::rootfs::Rootfs;
 
 /// Bytes that a root leaves free on its disk.
@@ -18,9 +19,14 @@ const BUFFER: usize = 64 << 10;
 ///
 /// Size and digest of each blob and the hash of its tar are checked at its end, before the next layer; after an error the
 /// root must not be used.
-pub fn unpack(client: &registry::Client, image: &RemoteImage, root: &Rootfs) -> Result<(), Error> {
+pub fn unpack(
+    library: &Library<'_>,
+    name: &ImageName,
+    image: &Image,
+    root: &Rootfs,
+) -> Result<(), Error> {
     let layers = image.layers();
-    let fetch = |layer: &Layer| fetch(client.blob(&image.source, &layer.descriptor), layer);
+    let fetch = |layer: &Layer| fetch(library.blob(image, &layer.descriptor)?, layer);
     let mut next = layers.first().map(fetch);
     for (index, layer) in layers.iter().enumerate() {
         // The one behind is on its way, as far as the buffers reach, while this one is unpacked.
@@ -31,7 +37,7 @@ pub fn unpack(client: &registry::Client, image: &RemoteImage, root: &Rootfs) -> 
             .and_then(|tar| unpack_fetched(tar, root));
         unpacked.map_err(|source| Error::Unpack {
             layer: layer.descriptor.digest.clone(),
-            image: Box::new(image.reference.clone()),
+            image: name.to_string(),
             dir: root.path().to_owned(),
             source,
         })?;

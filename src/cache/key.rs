@@ -309,6 +309,7 @@ impl Fields {
     fn source(&mut self, source: &Source) {
         self.text(match source {
             Source::Context => "context",
+            Source::Named(_) => "named context",
             Source::Stage(_) => "stage",
             Source::Image(..) => "image",
             Source::Scratch => "scratch",

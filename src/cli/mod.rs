@@ -95,6 +95,8 @@ pub enum Error {
     DuplicateSecret(String),
     #[error("invalid value {} for --ssh: it is ID or ID=SOCKET", go_quote(.0))]
     Ssh(String),
+    #[error("invalid --build-context")]
+    NamedContext(#[source] crate::plan::NamedContextError),
     #[error("{0} is not a valid snapshot mode")]
     SnapshotMode(String),
     #[error(

@@ -82,12 +82,16 @@ pub fn ignore_file(dockerfile: &Path, context: &Path) -> Result<Option<(PathBuf,
     own.push(".dockerignore");
     let own = Some(PathBuf::from(own)).filter(|own| !is_url(&own.to_string_lossy()));
     for path in own.into_iter().chain([context.join(".dockerignore")]) {
-        if exists(&path) {
-            let text = read(&path)?;
+        if let Some(text) = read_if_there(&path)? {
             return Ok(Some((path, text)));
         }
     }
     Ok(None)
+}
+
+/// Reads a file unless there is none.
+pub fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, Error> {
+    exists(path).then(|| read(path)).transpose()
 }
 
 /// Tells whether something is there; a dangling symlink is.

@@ -34,6 +34,8 @@ pub struct Context {
     /// Reached through its handle, which still works when an in-place RUN has moved the path away.
     pub root: Rootfs,
     pub ignore: Matcher,
+    /// Copies belong to whom the files belong to; else to root.
+    pub keeps_owners: bool,
     _fetched: Option<Fetched>,
 }
 
@@ -181,41 +183,96 @@ impl Error {
 /// # Spec
 /// Compat spec 1.6 and 4; language spec IGN-1, IGN-2, IGN-7.
 pub fn open(options: &Options, means: Means<'_>) -> Result<(Context, DockerfileText), Error> {
-    let (root, fetched) = match Location::of(options)? {
-        Location::Directory(path) => (open_directory(means.current_dir.join(path))?, None),
-        elsewhere => {
-            let fetched = Fetched::create(means.place, means.interrupt);
-            let fetched = fetched.map_err(|source| Error::Place { source })?;
-            let root = Rootfs::create(fetched.path().join("files"))?;
-            let mut below = options.sub_path.clone();
-            match elsewhere {
-                Location::Git(text) => {
-                    let inside = clone(&text, &options.git, means.net, root.path())?;
-                    below = format!("{inside}/{below}");
-                }
-                Location::File(path) => {
-                    archive::from_file(&means.current_dir.join(path), &root)?;
-                }
-                Location::Web(url) => archive::from_url(&url, means.net, &root)?,
-                Location::Directory(_) | Location::Stdin => archive::from_stdin(&root)?,
-            }
-            (sub_directory(root, &below)?, Some(fetched))
-        }
-    };
+    let (root, fetched) = files(
+        Location::of(options)?,
+        &options.sub_path,
+        &options.git,
+        means,
+    )?;
     let dockerfile = lookup::dockerfile(options.dockerfile.as_deref(), root.path(), means)?;
     let ignore = match lookup::ignore_file(&dockerfile.path, root.path())? {
         None => Matcher::default(),
         Some((path, text)) => {
             info!("Using dockerignore file: {}", path.display());
-            dockerignore::parse(&text).map_err(|source| Error::Ignore { path, source })?
+            parse_ignore(path, &text)?
         }
     };
     let context = Context {
         root,
         ignore,
+        keeps_owners: false,
         _fetched: fetched,
     };
     Ok((context, dockerfile))
+}
+
+/// Opens a context given by name: a directory, filtered by the ignore file in it, or what an archive or a repository contains.
+///
+/// # Errors
+/// Every variant of [`Error`] but those about Dockerfiles.
+///
+/// # Spec
+/// Language spec CTX-3, IGN-3, IGN-4, META-2.
+pub fn open_named(location: &str, git: &GitOptions, means: Means<'_>) -> Result<Context, Error> {
+    let git = GitOptions {
+        branch: None,
+        ..git.clone()
+    };
+    let location = Location::of(&Options {
+        location: location.to_owned(),
+        bucket: String::new(),
+        sub_path: String::new(),
+        dockerfile: None,
+        git: git.clone(),
+    })?;
+    let is_directory = matches!(location, Location::Directory(_));
+    let keeps_owners = matches!(
+        location,
+        Location::File(_) | Location::Web(_) | Location::Stdin
+    );
+    let (root, fetched) = files(location, "", &git, means)?;
+    let path = root.path().join(".dockerignore");
+    let ignore = match is_directory {
+        true => lookup::read_if_there(&path)?.map(|text| parse_ignore(path, &text)),
+        false => None,
+    };
+    let ignore = ignore.transpose()?.unwrap_or_default();
+    Ok(Context {
+        root,
+        ignore,
+        keeps_owners,
+        _fetched: fetched,
+    })
+}
+
+fn parse_ignore(path: PathBuf, text: &[u8]) -> Result<Matcher, Error> {
+    dockerignore::parse(text).map_err(|source| Error::Ignore { path, source })
+}
+
+/// Returns the directory with the files of a context, fetched first if it is elsewhere.
+fn files(
+    location: Location,
+    sub_path: &str,
+    git: &GitOptions,
+    means: Means<'_>,
+) -> Result<(Rootfs, Option<Fetched>), Error> {
+    if let Location::Directory(path) = location {
+        return Ok((open_directory(means.current_dir.join(path))?, None));
+    }
+    let fetched = Fetched::create(means.place, means.interrupt);
+    let fetched = fetched.map_err(|source| Error::Place { source })?;
+    let root = Rootfs::create(fetched.path().join("files"))?;
+    let mut below = sub_path.to_owned();
+    match location {
+        Location::Git(text) => {
+            let inside = clone(&text, git, means.net, root.path())?;
+            below = format!("{inside}/{below}");
+        }
+        Location::File(path) => archive::from_file(&means.current_dir.join(path), &root)?,
+        Location::Web(url) => archive::from_url(&url, means.net, &root)?,
+        Location::Directory(_) | Location::Stdin => archive::from_stdin(&root)?,
+    }
+    Ok((sub_directory(root, &below)?, Some(fetched)))
 }
 
 /// Clones a repository into `dir` and returns the directory of it that was named.

@@ -91,6 +91,7 @@ fn run_with(
         &context,
         &dockerfile,
         &asked,
+        means,
         timeline,
     ) {
         Ok(prepared) => prepared,
@@ -105,15 +106,8 @@ fn run_with(
     if options.build.dry_run {
         return Ok(());
     }
-    let built = build::build(
-        prepared,
-        &clients.pull,
-        &context,
-        &asked,
-        interrupt,
-        timeline,
-    )
-    .map_err(|cause| failed(cause, dockerfile))?;
+    let built = build::build(prepared, &asked, interrupt, timeline)
+        .map_err(|cause| failed(cause, dockerfile))?;
     timeline.built(recorded(&built.image));
     let phase = timeline.phase("write outputs");
     write_outputs(net, &built, options, &destinations)?;

@@ -50,6 +50,7 @@ pub fn build(asked: &options::Options, mounts: MountOptions) -> build::Options {
     let given = &asked.build;
     let host = Platform::host();
     build::Options {
+        git: asked.context.git.clone(),
         plan: plan::Options {
             targets: given.targets.clone(),
             build_args: given.args.clone(),
@@ -59,6 +60,7 @@ pub fn build(asked: &options::Options, mounts: MountOptions) -> build::Options {
             },
             platform_is_explicit: given.platform.is_some(),
             source_date_epoch: given.source_date_epoch,
+            contexts: given.contexts.clone(),
             context_time: None,
         },
         work_dir: match &asked.kaniko_dir {

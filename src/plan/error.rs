@@ -37,6 +37,10 @@ pub enum Problem {
     CopyFromLater { from: String, stage: String },
     #[error("cannot mount from stage {} to {}, stage needs to be defined before current command", quoted(.from), quoted(.target))]
     MountFromLater { from: String, target: String },
+    #[error("cannot start stage {} from stage {}, it needs to be defined before", quoted(.stage), quoted(.from))]
+    FromLater { from: String, stage: String },
+    #[error("there is no stage {} for the context {}", quoted(.stage), quoted(.context))]
+    NoContextStage { stage: String, context: String },
     #[error(
         "variable expansion is not supported for --from, define a new stage with FROM using ARG from global scope as a workaround"
     )]
@@ -125,9 +129,9 @@ impl Error {
             Problem::FromVariable => {
                 "write `FROM $IMAGE AS name` with a global ARG, then `--from=name`"
             }
-            Problem::CopyFromLater { .. } | Problem::MountFromLater { .. } => {
-                "move the stage that is copied from further up"
-            }
+            Problem::CopyFromLater { .. }
+            | Problem::MountFromLater { .. }
+            | Problem::FromLater { .. } => "move the stage that is copied from further up",
             Problem::CopyUrl | Problem::CopyGit => "use ADD",
             Problem::Mount(error) => return error.help(),
             Problem::Trigger { .. } => "the trigger comes from the ONBUILD of this stage's base",

@@ -1,12 +1,15 @@
 //! The stages and how they refer to one another.
 //!
 //! # Spec
-//! Language spec 6, FROM-3 to FROM-12, CFROM-1 to CFROM-3, OB-4.
+//! Language spec 6, FROM-3 to FROM-12, CFROM-1 to CFROM-3, OB-4, CTX-2.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Configs, Error, Options, Problem, Scope, epoch, scope};
+use super::{
+    Configs, Error, ImageName, NamedContext, NamedSource, Options, Problem, Scope, epoch, named,
+    scope,
+};
 use crate::dockerfile::{self, Dockerfile, Instruction, Located, Span, Stage, suggest};
 use crate::image::{ImageRef, Platform};
 
@@ -14,10 +17,13 @@ use crate::image::{ImageRef, Platform};
 pub(super) struct Graph<'a> {
     pub dockerfile: &'a Dockerfile,
     pub configs: &'a Configs,
+    pub contexts: &'a [NamedContext],
     /// Global and automatic args.
     pub globals: Scope,
     /// What each stage starts from.
     pub bases: Vec<Origin>,
+    /// Stages that a context replaces, so that their instructions do not count.
+    replaced: BTreeSet<usize>,
     /// Stages by name; of several with one name the last.
     names: BTreeMap<&'a str, usize>,
     /// Place of each needed stage in the plan; empty until they are known.
@@ -36,7 +42,9 @@ pub(super) struct Graph<'a> {
 #[expect(clippy::large_enum_variant, reason = "there is one for each stage")]
 pub(super) enum Origin {
     Scratch,
-    Image(ImageRef, Platform),
+    /// The files of a context, by its position.
+    Named(usize),
+    Image(ImageName, Platform),
     Stage(usize),
 }
 
@@ -60,6 +68,8 @@ impl<'a> Graph<'a> {
         let mut graph = Self {
             dockerfile,
             configs,
+            contexts: &options.contexts,
+            replaced: BTreeSet::new(),
             globals,
             build_args,
             source_date_epoch,
@@ -70,8 +80,17 @@ impl<'a> Graph<'a> {
             target_platform: &options.platforms.target,
         };
         for stage in &dockerfile.stages {
-            let base = graph.base(stage).map_err(|p| p.at(stage.from.span))?;
-            graph.bases.push(base);
+            let replaced = stage.name.as_deref().map(|name| graph.named(name, None));
+            let replaced = replaced.transpose().map(Option::flatten);
+            let base = match replaced {
+                Ok(Some(origin)) => {
+                    graph.replaced.insert(stage.index);
+                    graph.after(origin, stage)
+                }
+                Ok(None) => graph.base(stage),
+                Err(problem) => Err(problem),
+            };
+            graph.bases.push(base.map_err(|p| p.at(stage.from.span))?);
         }
         graph.check_cycles()?;
         graph.targets = graph.find_targets(&options.targets)?;
@@ -109,7 +128,50 @@ impl<'a> Graph<'a> {
         match self.names.get(from.to_lowercase().as_str()) {
             Some(index) => Ok(Origin::Stage(*index)),
             None if from == "scratch" => Ok(Origin::Scratch),
-            None => self.image(from),
+            None => match self.named(from, None)? {
+                Some(origin) => Ok(origin),
+                None => self.image(from),
+            },
+        }
+    }
+
+    /// Resolves a name that a context was given; for the target platform if no other is asked for.
+    fn named(&self, name: &str, platform: Option<&Platform>) -> Result<Option<Origin>, Problem> {
+        let platform = platform.unwrap_or(self.target_platform);
+        let Some(index) = named::find(self.contexts, name, platform) else {
+            return Ok(None);
+        };
+        Ok(Some(match &self.contexts[index].source {
+            NamedSource::Files(_) => Origin::Named(index),
+            NamedSource::Scratch => Origin::Scratch,
+            NamedSource::Image(image) => Origin::Image(image.clone(), platform.clone()),
+            NamedSource::Stage(stage) => {
+                let found = self.names.get(stage.to_lowercase().as_str());
+                let missing = || Problem::NoContextStage {
+                    stage: stage.clone(),
+                    context: self.contexts[index].name().to_owned(),
+                };
+                Origin::Stage(*found.ok_or_else(missing)?)
+            }
+        }))
+    }
+
+    /// Returns `origin` as the base of `stage`, unless it is a stage that comes later.
+    fn after(&self, origin: Origin, stage: &Stage) -> Result<Origin, Problem> {
+        match origin {
+            Origin::Stage(base) if base > stage.index => Err(Problem::FromLater {
+                from: self.display_name(base),
+                stage: self.display_name(stage.index),
+            }),
+            origin => Ok(origin),
+        }
+    }
+
+    /// Returns a stage's own instructions.
+    fn body(&self, index: usize) -> &'a [Located<Instruction>] {
+        match self.replaced.contains(&index) {
+            true => &[],
+            false => &self.stage(index).instructions,
         }
     }
 
@@ -129,20 +191,20 @@ impl<'a> Graph<'a> {
                 value,
             }));
         }
-        commands.extend(stage.instructions.iter().map(Cow::Borrowed));
+        commands.extend(self.body(index).iter().map(Cow::Borrowed));
         Ok(commands)
     }
 
     /// Returns the triggers that run in a stage before its own instructions.
     fn triggers(&self, index: usize) -> Vec<String> {
         match &self.bases[index] {
-            Origin::Scratch => Vec::new(),
+            Origin::Scratch | Origin::Named(_) => Vec::new(),
             Origin::Image(image, platform) => {
                 let config = self.configs.get(&(image.clone(), platform.clone()));
                 config.map_or(Vec::new(), |config| config.config.on_build.clone())
             }
             Origin::Stage(base) => {
-                let instructions = self.stage(*base).instructions.iter();
+                let instructions = self.body(*base).iter();
                 let onbuild = |located: &Located<Instruction>| match &located.value {
                     Instruction::Onbuild(trigger) => Some(trigger.clone()),
                     _ => None,
@@ -195,7 +257,7 @@ impl<'a> Graph<'a> {
                 Ok(Origin::Stage(index)) => stages.push(index),
                 Err(problem @ Problem::StageIndex(_)) => return Err(problem.at(located.span)),
                 // A bad image name is an error of the instruction, and matters only if that is needed.
-                Ok(Origin::Scratch | Origin::Image(..)) | Err(_) => {}
+                Ok(Origin::Scratch | Origin::Named(_) | Origin::Image(..)) | Err(_) => {}
             }
         }
         Ok(stages)
@@ -245,10 +307,13 @@ impl<'a> Graph<'a> {
         match named {
             Some(base) => Ok(Origin::Stage(base.index)),
             None if name == "scratch" => Ok(Origin::Scratch),
-            None => image(
-                &name,
-                platform.unwrap_or_else(|| self.target_platform.clone()),
-            ),
+            None => match self.named(&name, platform.as_ref())? {
+                Some(origin) => self.after(origin, stage),
+                None => image(
+                    &name,
+                    platform.unwrap_or_else(|| self.target_platform.clone()),
+                ),
+            },
         }
     }
 
@@ -278,7 +343,7 @@ impl<'a> Graph<'a> {
             if let Origin::Stage(base) = self.bases[stage.index] {
                 from_stage.push((base, stage.from.span));
             }
-            for located in &stage.instructions {
+            for located in self.body(stage.index) {
                 let read = self.stages_read(located)?;
                 from_stage.extend(read.into_iter().map(|index| (index, located.span)));
             }
@@ -328,7 +393,7 @@ fn image(name: &str, platform: Platform) -> Result<Origin, Problem> {
             _ => String::new(),
         },
     })?;
-    Ok(Origin::Image(reference, platform))
+    Ok(Origin::Image(reference.into(), platform))
 }
 
 /// Says that a name is only wrong in its case, with the repository as completed but as typed.

@@ -8,8 +8,10 @@ mod epoch;
 mod error;
 mod graph;
 mod history;
+mod image_name;
 mod metadata;
 mod mount;
+mod named;
 mod path;
 mod port;
 mod scope;
@@ -23,14 +25,16 @@ use std::fmt;
 
 pub use chmod::Chmod;
 pub use error::{Error, Problem};
+pub use image_name::{ImageName, LayoutName};
 pub use mount::Error as MountError;
+pub use named::{NamedContext, NamedContextError, NamedSource};
 pub use step::{
     Action, CopySource, CopyStep, RunMount, RunStep, Sharing, Source, Step, Unpack, WorkdirStep,
 };
 
 use crate::dockerfile::check::Finding;
 use crate::dockerfile::{Dockerfile, Platforms, Span};
-use crate::image::{ImageConfig, ImageRef, Platform};
+use crate::image::{ImageConfig, Platform};
 use graph::{Graph, Origin};
 use scope::Scope;
 use stage::{Evaluation, Outcome};
@@ -46,12 +50,14 @@ pub struct Options {
     pub platform_is_explicit: bool,
     /// `SOURCE_DATE_EPOCH` of the environment; a build arg or a global `ARG` of that name wins.
     pub source_date_epoch: Option<i64>,
+    /// `--build-context`, in the order given.
+    pub contexts: Vec<NamedContext>,
     /// When the build context was made, if it comes from a place that records it: the meaning of `SOURCE_DATE_EPOCH=context`.
     pub context_time: Option<i64>,
 }
 
 /// Configs of base images.
-pub type Configs = BTreeMap<(ImageRef, Platform), ImageConfig>;
+pub type Configs = BTreeMap<(ImageName, Platform), ImageConfig>;
 
 /// Returns the base images of needed stages whose configs are not among `known`.
 ///
@@ -63,7 +69,7 @@ pub fn required_images(
     dockerfile: &Dockerfile,
     options: &Options,
     known: &Configs,
-) -> Result<Vec<(ImageRef, Platform)>, Error> {
+) -> Result<Vec<(ImageName, Platform)>, Error> {
     let graph = Graph::new(dockerfile, options, known)?;
     let mut missing = Vec::new();
     for index in graph.needed()? {
@@ -90,7 +96,8 @@ pub fn plan(dockerfile: &Dockerfile, options: &Options, configs: &Configs) -> Re
     let mut findings = dockerfile.findings.clone();
     for index in needed {
         let base = match &graph.bases[index] {
-            Origin::Scratch => Base::Scratch,
+            // the files come with the first step
+            Origin::Scratch | Origin::Named(_) => Base::Scratch,
             Origin::Image(image, platform) => Base::Image(image.clone(), platform.clone()),
             Origin::Stage(base) => Base::Stage(graph.positions[base]),
         };
@@ -182,8 +189,7 @@ pub struct PlannedStage {
 #[expect(clippy::large_enum_variant, reason = "there is one for each stage")]
 pub enum Base {
     Scratch,
-    /// An image in a registry, for a platform.
-    Image(ImageRef, Platform),
+    Image(ImageName, Platform),
     /// An earlier stage, by its position in [`Plan::stages`].
     Stage(usize),
 }

@@ -4,8 +4,8 @@ use super::error::did_you_mean;
 use super::graph::{Command, Graph, Origin};
 use super::path::join;
 use super::{
-    Action, Error, Options, Problem, RunStep, Scope, Source, Step, WorkdirStep, history, mount,
-    scope,
+    Action, CopyStep, Error, Options, Problem, RunStep, Scope, Source, Step, WorkdirStep, history,
+    mount, scope,
 };
 use crate::dockerfile::check::{self, Finding, Rule};
 use crate::dockerfile::expand::Expanded;
@@ -67,7 +67,7 @@ impl<'a> Evaluation<'a> {
                 let config = config.cloned().ok_or_else(|| unknown().at(span))?;
                 new_outcome(config, false)
             }
-            (Origin::Scratch | Origin::Stage(_), None) => {
+            (Origin::Scratch | Origin::Named(_) | Origin::Stage(_), None) => {
                 new_outcome(ImageConfig::scratch(options.platforms.target.clone()), true)
             }
         };
@@ -104,6 +104,9 @@ impl<'a> Evaluation<'a> {
     pub fn run(mut self, commands: &[Command<'_>]) -> Result<Evaluated, Error> {
         self.check_base();
         let mut steps = Vec::new();
+        if let Origin::Named(context) = self.graph.bases[self.index] {
+            steps.push(self.files_of_base(context));
+        }
         for command in commands {
             let located = &**command;
             self.span = located.span;
@@ -183,6 +186,18 @@ impl Evaluation<'_> {
         }
     }
 
+    /// Returns the step that brings the files of a context into a stage that starts from it (CTX-4).
+    fn files_of_base(&mut self, context: usize) -> Step {
+        self.state.root_is_empty = false;
+        let name = self.graph.contexts[context].name();
+        Step {
+            span: self.span,
+            text: format!("FROM context {name}"),
+            created_by: Some(format!("local source for context:{name}")),
+            action: Action::Copy(CopyStep::of_everything(Source::Named(context))),
+        }
+    }
+
     fn check_base(&mut self) {
         let stage = self.graph.stage(self.index);
         let shell_is_set = self.state.config.config.shell.is_some();
@@ -227,6 +242,7 @@ impl Evaluation<'_> {
     ) -> Result<Source, Problem> {
         match origin {
             Origin::Scratch => Ok(Source::Scratch),
+            Origin::Named(context) => Ok(Source::Named(context)),
             Origin::Image(image, platform) => Ok(Source::Image(image, platform)),
             Origin::Stage(index) if index == self.index => {
                 Err(Problem::Cycle(self.graph.display_name(index)))

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::Chmod;
+use super::{Chmod, ImageName};
 use crate::dockerfile::Span;
 use crate::dockerfile::instruction::{Heredoc, Network, Security};
-use crate::image::{ImageRef, Platform};
+use crate::image::Platform;
 
 /// One instruction that is executed or recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,19 +22,20 @@ pub struct Step {
 impl Step {
     /// Returns the stages whose files this step reads, by their position in the plan.
     pub fn stages_read(&self) -> Vec<usize> {
-        let sources = match &self.action {
-            Action::Copy(step) => vec![step.from.clone()],
-            Action::Run(step) => {
-                let sources = step.mounts.iter().filter_map(RunMount::source);
-                sources.cloned().collect()
-            }
+        let stage = |source: &Source| match source {
+            Source::Stage(position) => Some(*position),
+            Source::Context | Source::Named(_) | Source::Image(..) | Source::Scratch => None,
+        };
+        self.sources().into_iter().filter_map(stage).collect()
+    }
+
+    /// Returns where this step takes files from.
+    pub fn sources(&self) -> Vec<&Source> {
+        match &self.action {
+            Action::Copy(step) => vec![&step.from],
+            Action::Run(step) => step.mounts.iter().filter_map(RunMount::source).collect(),
             Action::Config | Action::Workdir(_) => Vec::new(),
-        };
-        let stage = |source| match source {
-            Source::Stage(position) => Some(position),
-            Source::Context | Source::Image(..) | Source::Scratch => None,
-        };
-        sources.into_iter().filter_map(stage).collect()
+        }
     }
 }
 
@@ -137,9 +138,11 @@ pub enum Sharing {
 pub enum Source {
     /// The main build context.
     Context,
+    /// A context of files, by its position in [`Options::contexts`](super::Options::contexts).
+    Named(usize),
     /// An earlier stage, by its position in [`Plan::stages`](super::Plan::stages).
     Stage(usize),
-    Image(ImageRef, Platform),
+    Image(ImageName, Platform),
     /// An empty directory.
     Scratch,
 }
@@ -162,6 +165,24 @@ pub struct CopyStep {
     pub link: bool,
     pub parents: bool,
     pub exclude: Vec<String>,
+}
+
+impl CopyStep {
+    /// Returns the copy of a whole source onto an empty root.
+    pub(super) fn of_everything(from: Source) -> Self {
+        Self {
+            unpack: Unpack::Never,
+            from,
+            sources: vec![CopySource::Path(".".to_owned())],
+            destination: "/".to_owned(),
+            working_dir: "/".to_owned(),
+            chown: None,
+            chmod: None,
+            link: false,
+            parents: false,
+            exclude: Vec::new(),
+        }
+    }
 }
 
 /// Whether a local archive among the sources is extracted.

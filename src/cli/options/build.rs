@@ -11,11 +11,14 @@ use crate::cli::{secret, value};
 use crate::execute::mount::{AgentSource, SecretSource};
 use crate::execute::run::Requested;
 use crate::image::Platform;
+use crate::plan::NamedContext;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Build {
     /// Without those that take their value from an unset variable.
     pub args: BTreeMap<String, String>,
+    /// `--build-context`
+    pub contexts: Vec<NamedContext>,
     /// The last one wins.
     pub labels: Vec<(String, String)>,
     /// As typed; the first one becomes the image. Empty means the last stage.
@@ -83,6 +86,7 @@ impl Build {
             .and_then(|text| value::parse_bool(text).ok());
         Ok(Build {
             args: build_args(values, env),
+            contexts: contexts(values)?,
             labels: labels(values)?,
             targets: values
                 .list("target")
@@ -115,6 +119,13 @@ impl Build {
                 .is_some_and(|text| value::parse_bool(text) == Ok(true)),
         })
     }
+}
+
+fn contexts(values: &Values) -> Result<Vec<NamedContext>, Error> {
+    let given = values.list("build-context").iter();
+    given
+        .map(|text| text.parse().map_err(Error::NamedContext))
+        .collect()
 }
 
 fn isolation(word: &str) -> Option<Requested> {

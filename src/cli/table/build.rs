@@ -8,6 +8,7 @@ use crate::cli::value::Kind::*;
 pub const FLAGS: &[Flag] = &[
     flag("bucket",            'b', Text,     "", Hidden, "Bucket that holds the build context; --context gs://BUCKET says the same"),
     flag("build-arg",         ' ', List,     "", Works,  "Build arg as KEY=VALUE, or KEY to take the value from the environment; repeatable"),
+    flag("build-context",     ' ', List,     "", Works,  "What a name stands for in FROM and --from, as NAME=DIR, docker-image://REF, oci-layout://DIR[:TAG], target:STAGE, a git repository or a tar's URL; repeatable"),
     flag("cache",             ' ', Bool,     "false", Works, "Take layers from the cache, and add new ones"),
     flag("cache-copy-layers", ' ', Bool,     "false", Works, "Cache layers of COPY and ADD too"),
     flag("cache-dir",         ' ', Text,     "/cache", Later, "Local cache directory"),

@@ -51,7 +51,7 @@ pub struct Shelf<'b> {
     agents: &'b Agents,
     interrupt: &'b Interrupt,
     /// Copies of the context that several commands only read, by what they are a copy of.
-    contexts: Mutex<BTreeMap<LayerPath, Shared>>,
+    contexts: Mutex<BTreeMap<(String, LayerPath), Shared>>,
     read_only_was_said: AtomicBool,
 }
 
@@ -334,20 +334,21 @@ impl Work<'_> {
         }
         // Other owners than on disk, and not all files: a copy for all commands of the build.
         let mut contexts = self.shelf.contexts.lock().expect("nothing panics with it");
-        if let Some(shared) = contexts.get(&path) {
+        let key = (tree.name.to_owned(), path);
+        if let Some(shared) = contexts.get(&key) {
             return Ok(what(shared.path.clone(), shared.is_directory));
         }
         let dir = self.shelf.work_dir.join("lent");
         let dir = dir.join(format!("context-{}", contexts.len()));
         let root = rootfs::Rootfs::create(dir)?.with_id_shift(self.shelf.ids);
         let to = LayerPath::clean("copy");
-        copy::replicate(tree, &path, &root, &to, self.now)?;
+        copy::replicate(tree, &key.1, &root, &to, self.now)?;
         let copy = root.path().join(to.as_path());
         let shared = Shared {
             path: copy.clone(),
             is_directory,
         };
-        contexts.insert(path, shared);
+        contexts.insert(key, shared);
         Ok(what(copy, is_directory))
     }
 

@@ -116,10 +116,12 @@ fn planned(instructions: &str) -> (Dockerfile, Plan) {
         },
         platform_is_explicit: false,
         source_date_epoch: None,
+        contexts: Vec::new(),
         context_time: None,
     };
     let base = crate::image::ImageConfig::scratch(platform.clone());
-    let configs = Configs::from([(("x".parse().unwrap(), platform), base)]);
+    let image: crate::image::ImageRef = "x".parse().unwrap();
+    let configs = Configs::from([((image.into(), platform), base)]);
     let plan = plan::plan(&dockerfile, &options, &configs).unwrap();
     (dockerfile, plan)
 }

@@ -2,7 +2,7 @@
 
 use expect_test::expect;
 
-use super::{Base, Case, ImageRef, required_images};
+use super::{Base, Case, required_images};
 use crate::dockerfile;
 
 /// The stages of a plan: position in the file, base, consumers, whether files are needed.
@@ -187,8 +187,17 @@ fn images_are_asked_for_until_all_are_known() {
     let dockerfile = dockerfile::parse(text, &options).unwrap();
     let case = Case::new();
     let missing = required_images(&dockerfile, &case.options, &case.configs).unwrap();
-    let names: Vec<ImageRef> = missing.into_iter().map(|(image, _)| image).collect();
-    assert_eq!(names, ["x".parse().unwrap(), "z".parse().unwrap()]);
+    let names: Vec<_> = missing
+        .into_iter()
+        .map(|(image, _)| image.to_string())
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "index.docker.io/library/x:latest",
+            "index.docker.io/library/z:latest"
+        ]
+    );
 }
 
 #[test]

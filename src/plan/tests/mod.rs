@@ -3,6 +3,7 @@
 mod config;
 mod graph;
 mod mounts;
+mod named;
 mod transfer;
 mod variables;
 
@@ -10,6 +11,7 @@ use std::fmt::Write;
 
 use super::*;
 use crate::dockerfile;
+use crate::image::ImageRef;
 
 pub(super) struct Case {
     pub options: Options,
@@ -29,6 +31,7 @@ impl Case {
                 },
                 platform_is_explicit: false,
                 source_date_epoch: None,
+                contexts: Vec::new(),
                 context_time: None,
             },
             configs: Configs::new(),
@@ -38,6 +41,11 @@ impl Case {
     pub fn build_arg(mut self, name: &str, value: &str) -> Self {
         let args = &mut self.options.build_args;
         args.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    pub fn context(mut self, text: &str) -> Self {
+        self.options.contexts.push(text.parse().unwrap());
         self
     }
 
@@ -52,9 +60,11 @@ impl Case {
             r#"{{"architecture":"amd64","os":"linux","config":{config},"rootfs":{{"type":"layers","diff_ids":[]}}}}"#
         );
         let platform = self.options.platforms.target.clone();
-        let image = name.parse().unwrap();
-        self.configs
-            .insert((image, platform), serde_json::from_str(&text).unwrap());
+        let image: ImageRef = name.parse().unwrap();
+        self.configs.insert(
+            (image.into(), platform),
+            serde_json::from_str(&text).unwrap(),
+        );
         self
     }
 

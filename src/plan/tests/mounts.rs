@@ -9,6 +9,7 @@ fn text(options: &str) -> String {
 fn show(mount: &RunMount) -> String {
     let source_text = |from: &Source| match from {
         Source::Context => "context".to_owned(),
+        Source::Named(position) => format!("context {position}"),
         Source::Stage(position) => format!("stage {position}"),
         Source::Image(image, _) => image.to_string(),
         Source::Scratch => "scratch".to_owned(),
