@@ -46,3 +46,11 @@
 //! It ships nothing at `/kaniko/.docker` and `/etc`: a directory that the container runtime makes for a mount lies in the container's upper
 //! layer and can be moved out of a RUN's way, with the mount; one that came with the image cannot (`EXDEV`). The `debug` image does ship
 //! `/kaniko/.docker`, because CI scripts write their `config.json` into it.
+//!
+//! # The cache directory
+//!
+//! `--cache-dir` holds bytes by digest and no names: what a tag points to is asked of the registry each time (one `HEAD`, which public
+//! registries do not count), so nothing there can be out of date and `--cache-ttl` has nothing to say about it. It does for entries of kaniko's
+//! warmer, where it is part of their meaning. A blob is hashed before the first byte of it is used, not while: a root that was filled from a
+//! damaged layer could not be healed any more. What that costs is one more read of a file that is about to be read anyway; the hash that is
+//! otherwise computed while reading is not computed twice.

@@ -22,7 +22,7 @@
 //! plan        image dockerfile
 //! store       image layer
 //! layout      image layer store
-//! registry    image log net
+//! registry    image log net store
 //! rootfs      image layer
 //! context     interrupt image layer net rootfs
 //! snapshot    image layer rootfs store

@@ -3,6 +3,7 @@
 mod architecture;
 mod build;
 mod cache;
+mod cache_dir;
 mod conformance;
 mod contexts;
 mod faults;

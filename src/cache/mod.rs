@@ -18,7 +18,7 @@ use time::OffsetDateTime;
 
 use crate::image::{Compression, ImageRef, Layer, Platform};
 use crate::layout::Layout;
-use crate::store::BlobStore;
+use crate::store::{BlobStore, SharedStore};
 use crate::{layout, registry, store};
 
 pub use key::Key;
@@ -51,6 +51,8 @@ pub struct Options {
 pub struct LayerCache {
     options: Options,
     client: registry::Client,
+    /// Keeps the blobs of cached layers that were read.
+    store: Option<SharedStore>,
 }
 
 /// A cached layer.
@@ -108,8 +110,12 @@ const CONCURRENT_LOOKUPS: usize = 8;
 
 impl LayerCache {
     /// Makes a cache; `client` is the one that pushes, since mirrors have nothing of what we store.
-    pub fn new(options: Options, client: registry::Client) -> Self {
-        Self { options, client }
+    pub fn new(options: Options, client: registry::Client, store: Option<SharedStore>) -> Self {
+        Self {
+            options,
+            client,
+            store,
+        }
     }
 
     pub fn options(&self) -> &Options {
@@ -167,7 +173,10 @@ impl LayerCache {
     pub fn open(&self, hit: &Hit) -> Result<Box<dyn std::io::Read + Send>, Error> {
         let descriptor = &hit.layer.descriptor;
         match &hit.origin {
-            Origin::Registry(image) => Ok(Box::new(self.client.blob(image, descriptor))),
+            Origin::Registry(image) => {
+                let store = self.store.as_ref();
+                Ok(Box::new(self.client.blob_through(store, image, descriptor)))
+            }
             Origin::Layout(layout) => match layout.blobs().verified(descriptor)? {
                 Some(blob) => Ok(Box::new(blob)),
                 None => Err(Error::Read {

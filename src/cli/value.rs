@@ -12,6 +12,8 @@ pub enum Kind {
     Bool,
     Int,
     Duration,
+    /// A number of bytes, with a unit; nothing means no limit.
+    Size,
     /// One of these.
     Choice(&'static [&'static str]),
     /// Repeatable, one value per use.
@@ -34,6 +36,7 @@ impl Kind {
             Self::Bool => parse_bool(text).map(drop),
             Self::Int => parse_int(text).map(drop),
             Self::Duration => parse_duration(text).map(drop),
+            Self::Size => parse_size(text).map(drop),
             Self::Choice(words) if words.contains(&text) => Ok(()),
             Self::Choice(words) => {
                 let words: Vec<String> = words.iter().map(|word| go_quote(word)).collect();
@@ -65,6 +68,7 @@ impl Kind {
             Self::Bool => "",
             Self::Int => "int",
             Self::Duration => "duration",
+            Self::Size => "size",
             Self::Text | Self::Choice(_) => "string",
             Self::List | Self::Commas | Self::Secret => "strings",
             Self::KeyValue | Self::KeyValues | Self::GitOption => "key=value",
@@ -175,6 +179,40 @@ pub fn parse_duration(text: &str) -> Result<i64, String> {
     i64::try_from(if negative { -total } else { total }).map_err(|_| invalid())
 }
 
+/// Parses `500MB`, `10G`, `2.5GiB`: units of 1000, or with an `i` of 1024; nothing at all is no size.
+pub fn parse_size(text: &str) -> Result<Option<u64>, String> {
+    let invalid = || {
+        format!(
+            "invalid size {}, expected such as 500MB or 10GiB",
+            go_quote(text)
+        )
+    };
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.');
+    let (number, unit) = text.split_at(end.unwrap_or(text.len()));
+    let unit = unit.strip_suffix(['B', 'b']).unwrap_or(unit);
+    let (letter, base) = match unit.strip_suffix('i') {
+        Some(letter) if !letter.is_empty() => (letter, 1024.0_f64),
+        _ => (unit, 1000.0),
+    };
+    let power = match letter {
+        "" => 0,
+        "k" | "K" => 1,
+        "M" => 2,
+        "G" => 3,
+        "T" => 4,
+        _ => return Err(invalid()),
+    };
+    let number: f64 = number.parse().map_err(|_| invalid())?;
+    let bytes = number * base.powi(power);
+    match bytes < 1e18 {
+        true => Ok(Some(bytes as u64)),
+        false => Err(invalid()),
+    }
+}
+
 pub fn parse_pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) => Ok((key.into(), value.into())),
@@ -274,6 +312,30 @@ mod tests {
         ];
         for (text, want) in cases {
             assert_eq!(parse_duration(text), want.map_err(str::to_owned), "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes() {
+        #[rustfmt::skip] // a table keeps its columns
+        let cases = [
+            ("",        Ok(None)),
+            ("0",       Ok(Some(0))),
+            ("1234",    Ok(Some(1234))),
+            ("500MB",   Ok(Some(500_000_000))),
+            ("10G",     Ok(Some(10_000_000_000))),
+            ("2.5GiB",  Ok(Some(5 << 29))),
+            ("1Ki",     Ok(Some(1024))),
+            ("B",       Err(())),
+            ("i",       Err(())),
+            ("1iB",     Err(())),
+            ("-1",      Err(())),
+            ("1.2.3M",  Err(())),
+            ("9999999T", Err(())),
+            ("1 GB",    Err(())),
+        ];
+        for (text, want) in cases {
+            assert_eq!(parse_size(text).map_err(drop), want, "{text}");
         }
     }
 

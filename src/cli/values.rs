@@ -34,7 +34,7 @@ impl Values {
                 values.push(value.into());
             }
             Kind::Commas => values.extend(value.split(',').map(str::to_owned)),
-            Kind::Text | Kind::Bool | Kind::Int | Kind::Duration | Kind::Choice(_) => {
+            Kind::Text | Kind::Bool | Kind::Int | Kind::Duration | Kind::Size | Kind::Choice(_) => {
                 *values = vec![value.into()];
             }
         }
@@ -68,6 +68,11 @@ impl Values {
     pub fn duration(&self, name: &str) -> std::time::Duration {
         let nanoseconds = value::parse_duration(self.text(name)).expect("the value was checked");
         std::time::Duration::from_nanos(nanoseconds.max(0).cast_unsigned())
+    }
+
+    /// Returns a number of bytes, if one was given.
+    pub fn size(&self, name: &str) -> Option<u64> {
+        value::parse_size(self.text(name)).expect("the value was checked")
     }
 
     /// Returns all values in the order given.
@@ -133,7 +138,7 @@ mod tests {
         let cases = [
             ("--cache=true --no-push-cache", None),
             ("--cache-ttl=336h0m0s --cache-dir=/cache --cache-copy-layers=false --cache-repo=", None),
-            ("--cache-dir=/c",               Some("cache-dir")),
+            ("--cache-dir=/c",               None),
             ("--cache-copy-layers --cache-ttl=6h --cache-repo=a/b", None),
             ("--dryrun",                     None),
             ("--secret=id=a",                None),

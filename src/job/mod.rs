@@ -24,6 +24,7 @@ use crate::log::timeline::Timeline;
 use crate::net::{self, Net};
 use crate::output::digest_files::{self, DigestFiles};
 use crate::output::{self, layout, tarball};
+use crate::store::SharedStore;
 use crate::{context, registry};
 
 pub use error::Error;
@@ -79,7 +80,8 @@ fn run_with(
         check_permission(net, &clients.push, &pushed_to(options, &destinations))?;
     }
     let cache = options.cache.clone();
-    let cache = cache.map(|options| LayerCache::new(options, clients.push.clone()));
+    let cache =
+        cache.map(|options| LayerCache::new(options, clients.push.clone(), clients.store.clone()));
     let asked = settings::build(options, mounts);
     let failed = |cause, dockerfile| Error::Build {
         dockerfile,
@@ -111,6 +113,9 @@ fn run_with(
     timeline.built(recorded(&built.image));
     let phase = timeline.phase("write outputs");
     write_outputs(net, &built, options, &destinations)?;
+    if let Some(store) = &clients.store {
+        store.keep_limit();
+    }
     drop(phase);
     if !options.output.push {
         info!("Skipping push to container registry due to --no-push flag");
@@ -156,17 +161,23 @@ fn recorded(image: &output::BuiltImage) -> record::Image {
 struct Clients {
     pull: registry::Client,
     push: registry::Client,
+    /// What is pulled goes through it.
+    store: Option<SharedStore>,
 }
 
 impl Clients {
     fn new(net: &Net, options: &Options) -> Result<Self, Error> {
+        let store = settings::store(options.store.clone());
         let credentials = settings::credentials(&options.registry).map_err(Error::Credentials)?;
-        let pull = options.registry.pull(Arc::clone(&credentials));
+        let pull = registry::Options {
+            store: store.clone(),
+            ..options.registry.pull(Arc::clone(&credentials))
+        };
         let push = options.registry.push(credentials);
         let failed = |error| Error::Registry(Box::new(error));
         let pull = registry::Client::new(net, pull).map_err(failed)?;
         let push = pull.sibling(push).map_err(failed)?;
-        Ok(Self { pull, push })
+        Ok(Self { pull, push, store })
     }
 }
 

@@ -12,6 +12,7 @@ use crate::image::Platform;
 use crate::layer::LayerPath;
 use crate::plan;
 use crate::registry::credentials::{self, Credentials, Environment};
+use crate::store::{SharedStore, shared};
 
 /// Reads the credentials of this process, before any command of a Dockerfile could.
 pub fn credentials(asked: &options::Registry) -> Result<Arc<Credentials>, credentials::Error> {
@@ -24,6 +25,16 @@ pub fn credentials(asked: &options::Registry) -> Result<Arc<Credentials>, creden
         environment,
         helpers,
     })?))
+}
+
+/// Opens the store that builds share. One that cannot be had costs a warning: a build does without.
+pub fn store(asked: Option<shared::Options>) -> Option<SharedStore> {
+    SharedStore::open(asked?).unwrap_or_else(|error| {
+        let cause = std::error::Error::source(&error);
+        let cause = cause.map(|cause| format!(": {cause}")).unwrap_or_default();
+        tracing::warn!("cannot use --cache-dir: {error}{cause}");
+        None
+    })
 }
 
 /// Returns where a context is fetched to.

@@ -16,22 +16,40 @@ use super::client::{Client, Request, Target};
 use super::error::RequestLine;
 use super::{Error, transfer};
 use crate::net::retry::Backoff;
+use crate::store::SharedStore;
+use crate::store::shared::Keeping;
 
 /// The bytes of one blob, as an ordinary reader for a thread outside the runtime.
 ///
 /// The end of the stream is reported only after size and digest were found right; until then nothing read is verified. A
 /// connection that breaks is resumed where it broke. Dropping the reader ends the transfer.
-pub struct Blob {
-    pieces: mpsc::Receiver<Result<Bytes, Error>>,
-    piece: Bytes,
-    state: State,
-}
+pub struct Blob(State);
 
 enum State {
-    Flowing,
+    /// Nothing was read yet: it may be in the shared store.
+    Waiting(Box<Wanted>),
+    /// It is, and what is read was found right.
+    Stored(Box<dyn Read + Send>),
+    Flowing(Flow),
     /// Everything was read and verified.
     Ended,
     Failed,
+}
+
+/// Which blob, and where from.
+struct Wanted {
+    client: Client,
+    store: Option<SharedStore>,
+    image: ImageRef,
+    descriptor: Descriptor,
+}
+
+/// A blob on its way.
+struct Flow {
+    pieces: mpsc::Receiver<Result<Bytes, Error>>,
+    piece: Bytes,
+    /// The copy for the shared store.
+    keeping: Option<Keeping>,
 }
 
 /// Pieces that wait for the reader; a piece has 16 KiB or so.
@@ -41,21 +59,57 @@ impl Client {
     /// Starts to pull a blob of a repository; `image` is what [`RemoteImage::source`](super::RemoteImage) says, if it
     /// came from an image. Nothing waits here: errors come from the reader.
     pub fn blob(&self, image: &ImageRef, descriptor: &Descriptor) -> Blob {
-        let (sender, pieces) = mpsc::channel(PIECES);
-        let pump = Pump {
+        self.blob_through(self.0.options.store.as_ref(), image, descriptor)
+    }
+
+    /// Pulls a blob through another shared store than the client's own.
+    pub fn blob_through(
+        &self,
+        store: Option<&SharedStore>,
+        image: &ImageRef,
+        descriptor: &Descriptor,
+    ) -> Blob {
+        let wanted = Wanted {
             client: self.clone(),
+            store: store.cloned(),
             image: image.clone(),
             descriptor: descriptor.clone(),
+        };
+        Blob(match store {
+            Some(_) => State::Waiting(Box::new(wanted)),
+            None => State::Flowing(wanted.flow()),
+        })
+    }
+}
+
+impl Wanted {
+    fn open(self) -> State {
+        let store = self.store.as_ref();
+        match store.and_then(|store| store.open_blob(&self.descriptor)) {
+            Some(blob) => State::Stored(blob),
+            None => State::Flowing(self.flow()),
+        }
+    }
+
+    fn flow(self) -> Flow {
+        let (sender, pieces) = mpsc::channel(PIECES);
+        let store = self.store.as_ref();
+        let keeping = store.and_then(|store| store.keep(&self.descriptor));
+        let net = self.client.net().clone();
+        let pump = Pump {
+            client: self.client,
+            image: self.image,
+            descriptor: self.descriptor,
             sender,
             received: 0,
             digester: Digester::new(),
-            transfer: self.net().timeline().transfer(Direction::Pull),
+            transfer: net.timeline().transfer(Direction::Pull),
         };
-        self.net().spawn(pump.run());
-        Blob {
+        net.spawn(pump.run());
+        Flow {
             pieces,
             piece: Bytes::new(),
-            state: State::Flowing,
+            keeping,
         }
     }
 }
@@ -65,29 +119,55 @@ impl Read for Blob {
         if buffer.is_empty() {
             return Ok(0);
         }
-        while self.piece.is_empty() {
-            match self.state {
-                State::Flowing => {}
-                State::Ended => return Ok(0),
-                State::Failed => {
-                    return Err(io::Error::other("the blob could not be read to its end"));
+        if matches!(self.0, State::Waiting(_))
+            && let State::Waiting(wanted) = std::mem::replace(&mut self.0, State::Failed)
+        {
+            self.0 = wanted.open();
+        }
+        let read = match &mut self.0 {
+            State::Stored(blob) => return blob.read(buffer),
+            State::Flowing(flow) => flow.read(buffer),
+            State::Ended => return Ok(0),
+            State::Waiting(_) | State::Failed => Err(broken()),
+        };
+        match &read {
+            Ok(0) => {
+                let ended = std::mem::replace(&mut self.0, State::Ended);
+                if let State::Flowing(Flow {
+                    keeping: Some(keeping),
+                    ..
+                }) = ended
+                {
+                    keeping.commit();
                 }
             }
-            match self.pieces.blocking_recv() {
-                // the pump says when all is well: one that just vanished must not look like an end
-                Some(Ok(piece)) if piece.is_empty() => self.state = State::Ended,
-                Some(Ok(piece)) => self.piece = piece,
-                Some(Err(error)) => {
-                    self.state = State::Failed;
-                    return Err(io::Error::other(error));
-                }
-                None => self.state = State::Failed,
+            Ok(_) => {}
+            Err(_) => self.0 = State::Failed,
+        }
+        read
+    }
+}
+
+impl Flow {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.piece.is_empty() {
+            // the pump says when all is well: one that just vanished must not look like an end
+            let piece = self.pieces.blocking_recv().ok_or_else(broken)?;
+            self.piece = piece.map_err(io::Error::other)?;
+            if let Some(keeping) = &mut self.keeping
+                && !keeping.write(&self.piece)
+            {
+                self.keeping = None;
             }
         }
         let count = buffer.len().min(self.piece.len());
         self.piece.copy_to_slice(&mut buffer[..count]);
         Ok(count)
     }
+}
+
+fn broken() -> io::Error {
+    io::Error::other("the blob could not be read to its end")
 }
 
 struct Pump {

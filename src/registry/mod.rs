@@ -40,6 +40,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::net::retry::Retry;
+use crate::store::SharedStore;
 
 pub use blob::Blob;
 pub use client::Client;
@@ -71,6 +72,8 @@ pub struct Options {
     /// See [`user_agent`].
     pub user_agent: String,
     pub credentials: Arc<Credentials>,
+    /// Where documents and blobs are looked for first, and kept.
+    pub store: Option<SharedStore>,
 }
 
 /// The two PEM files with which we prove who we are (`--registry-client-cert`).

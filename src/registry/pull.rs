@@ -18,7 +18,7 @@ use crate::image::{
 use super::Error;
 use super::auth::Scope;
 use super::client::{Client, Request, Target};
-use super::manifests::manifest_request;
+use super::manifests::{content_digest, manifest_request};
 use crate::net::retry::Retry;
 
 /// An image in a registry: everything about it but its layers' bytes.
@@ -245,6 +245,9 @@ impl Client {
 
     /// Pulls a manifest or an index and verifies its digest, where the reference has one.
     async fn manifest(&self, reference: &ImageRef, retry: Retry) -> Result<Document, Error> {
+        if let Some(document) = self.stored_manifest(reference).await {
+            return Ok(document);
+        }
         let request = manifest_request(reference, Method::GET, Scope::pull(&reference.repository));
         let (headers, bytes) = self
             .fetch(&request, retry, MANIFEST_LIMIT, is_whole_json)
@@ -261,11 +264,41 @@ impl Client {
             });
         }
         let media_type = media_type(&headers, &bytes, reference)?;
+        self.keep_document(&bytes);
         Ok(Document {
             media_type,
             digest,
             bytes,
         })
+    }
+
+    /// Returns a manifest or an index of the shared store. What a tag points to is asked for each time.
+    async fn stored_manifest(&self, reference: &ImageRef) -> Option<Document> {
+        let store = self.0.options.store.as_ref()?;
+        let digest = match &reference.digest {
+            Some(digest) => digest.clone(),
+            None => {
+                let scope = Scope::pull(&reference.repository);
+                let request = manifest_request(reference, Method::HEAD, scope);
+                // what is wrong will be said when the manifest itself is asked for
+                let response = self.send_once(&request, None).await.ok()?;
+                content_digest(response.headers())?
+            }
+        };
+        let bytes = Bytes::from(store.document(&digest)?);
+        let media_type = media_type(&HeaderMap::new(), &bytes, reference).ok()?;
+        tracing::info!("Found {digest} in local cache");
+        Some(Document {
+            media_type,
+            digest,
+            bytes,
+        })
+    }
+
+    fn keep_document(&self, bytes: &[u8]) {
+        if let Some(store) = &self.0.options.store {
+            store.keep_document(bytes);
+        }
     }
 
     /// Pulls a blob that is small enough for memory, and verifies it.
@@ -275,6 +308,10 @@ impl Client {
         descriptor: &Descriptor,
         retry: Retry,
     ) -> Result<Bytes, Error> {
+        let store = self.0.options.store.as_ref();
+        if let Some(bytes) = store.and_then(|store| store.document(&descriptor.digest)) {
+            return Ok(bytes.into());
+        }
         let path = format!("/v2/{}/blobs/{}", source.repository, descriptor.digest);
         let scope = Scope::pull(&source.repository);
         let request = Request::new(&source.registry, scope, Method::GET, Target::Path(path));
@@ -289,6 +326,7 @@ impl Client {
                 got,
             });
         }
+        self.keep_document(&bytes);
         Ok(bytes)
     }
 }

@@ -43,6 +43,7 @@ pub(crate) fn options(variables: &[(&str, &str)]) -> Options {
         },
         user_agent: super::user_agent(None),
         credentials: Arc::new(credentials.unwrap()),
+        store: None,
     }
 }
 

@@ -17,7 +17,7 @@ const PREFIX: &str = ".new-";
 /// A directory, reached by its handle whatever has become of its path.
 #[derive(Debug)]
 pub struct Directory {
-    handle: OwnedFd,
+    pub(super) handle: OwnedFd,
     path: PathBuf,
 }
 
@@ -77,6 +77,35 @@ impl Directory {
             Ok(()) | Err(Errno::EXIST) => Ok(()),
             Err(e) => Err(self.error("create", name, e)),
         }
+    }
+
+    /// Opens a directory in this one.
+    pub fn open_below(&self, name: &str) -> Result<Self, Error> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        match rustix::fs::openat(&self.handle, name, flags, Mode::empty()) {
+            Ok(handle) => Ok(Self {
+                handle,
+                path: self.path.join(name),
+            }),
+            Err(e) => Err(self.error("open", name, e)),
+        }
+    }
+
+    /// Removes a file; one that is not there is no error.
+    pub fn remove(&self, name: &str) -> Result<(), Error> {
+        match rustix::fs::unlinkat(&self.handle, name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(e) => Err(self.error("remove", name, e)),
+        }
+    }
+
+    /// Takes the lock of this name, waiting for other processes. A file system without locks is used without one.
+    pub fn lock(&self, name: &str) -> Result<OwnedFd, Error> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&self.handle, name, flags, Mode::from(0o644))
+            .map_err(|e| self.error("open", name, e))?;
+        while let Err(Errno::INTR) = rustix::fs::flock(&file, FlockOperation::LockExclusive) {}
+        Ok(file)
     }
 
     /// Opens a file for reading; `None` if it is not there.

@@ -20,7 +20,10 @@ pub mod verify;
 
 pub mod sink;
 
+pub mod shared;
+
 use aside::{Aside, Directory};
+pub use shared::SharedStore;
 pub use sink::LayerSink;
 pub use verify::Verified;
 

@@ -86,12 +86,13 @@ impl Registry {
         let file = dir.path().join("config.yml");
         fs_err::write(&file, config).unwrap();
         let log = fs_err::File::create(dir.path().join("log")).unwrap();
+        let requests = fs_err::File::create(dir.path().join("requests")).unwrap();
         let mut process = Command::new("docker-registry")
             .arg("serve")
             .arg(&file)
             .env_clear()
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(Stdio::from(requests.into_file()))
             .stderr(Stdio::from(log.into_file()))
             .spawn()
             .expect("the tests need Debian's package docker-registry");
@@ -141,6 +142,17 @@ impl Registry {
 
     pub fn is_tls(&self) -> bool {
         self.tls
+    }
+
+    /// Returns the requests that were answered so far, as `GET /v2/`, without those that only ask for a challenge.
+    pub fn requests(&self) -> Vec<String> {
+        let lines = fs_err::read_to_string(self.dir.path().join("requests")).unwrap();
+        let request = |line: &str| {
+            let request = line.split('"').nth(1)?;
+            Some(request.rsplit_once(' ')?.0.to_owned())
+        };
+        let requests = lines.lines().filter_map(request);
+        requests.filter(|request| request != "GET /v2/").collect()
     }
 
     /// Changes a stored blob behind the registry's back.

@@ -6,6 +6,7 @@ use super::{Given, Output};
 use crate::cache::{Options, Repository};
 use crate::cli::Error;
 use crate::image::ImageRef;
+use crate::store::shared;
 
 /// Returns what `--cache` and its flags ask for.
 ///
@@ -41,6 +42,20 @@ pub fn resolve(given: Given<'_>, output: &Output) -> Result<Option<Options>, Err
         ttl: values.duration("cache-ttl"),
         push: !values.bool("no-push-cache"),
     }))
+}
+
+/// Returns which store `--cache` shares with other builds.
+///
+/// The default directory is used only if somebody made it.
+pub fn store(given: Given<'_>) -> Option<shared::Options> {
+    let values = given.values;
+    values.bool("cache").then(|| shared::Options {
+        dir: given.absolute(values.text("cache-dir")),
+        create: values.is_given("cache-dir") && !values.bool("dryrun"),
+        max_size: values.size("cache-dir-max-size"),
+        ttl: values.duration("cache-ttl"),
+        refresh: false,
+    })
 }
 
 fn repository(text: &str) -> Result<Repository, Error> {

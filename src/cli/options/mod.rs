@@ -14,6 +14,7 @@ use super::values::Values;
 use super::{Error, checks, notices};
 use crate::context;
 use crate::net::Secret;
+use crate::store;
 
 pub use build::Build;
 pub use output::{Destination, Output};
@@ -32,6 +33,8 @@ pub struct Options {
     pub output: Output,
     /// Absent without `--cache`, or if there is no place to cache in.
     pub cache: Option<crate::cache::Options>,
+    /// Absent without `--cache`.
+    pub store: Option<store::shared::Options>,
     pub features: Features,
 }
 
@@ -93,6 +96,7 @@ impl Options {
         let output = Output::resolve(given)?;
         let options = Self {
             cache: cache::resolve(given, &output)?,
+            store: cache::store(given),
             current_dir: place.current_dir.into(),
             kaniko_dir: KanikoDir::choose(kaniko_dir, place.executable),
             context: context::Options {
@@ -263,6 +267,29 @@ mod tests {
         ];
         for (words, want) in cases {
             check(words, &[], cache, want);
+        }
+    }
+
+    #[test]
+    fn what_is_shared_by_builds() {
+        let store = |options: &Options| match &options.store {
+            None => "nothing".to_owned(),
+            Some(store) => format!(
+                "{} create={} max={:?} ttl={}s",
+                store.dir.display(),
+                store.create,
+                store.max_size,
+                store.ttl.as_secs()
+            ),
+        };
+        #[rustfmt::skip] // a table keeps its columns
+        let cases = [
+            ("-d a/b --cache-dir=/c",            "nothing"),
+            ("-d a/b --cache",                   "/cache create=false max=None ttl=1209600s"),
+            ("-d a/b --cache --cache-dir=c --cache-dir-max-size=1GB --cache-ttl=1h", "/here/c create=true max=Some(1000000000) ttl=3600s"),
+        ];
+        for (words, want) in cases {
+            check(words, &[], store, want);
         }
     }
 

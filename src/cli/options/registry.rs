@@ -112,6 +112,7 @@ impl Registry {
             retry: Retry::DEFAULT.with_extra(self.push_retry),
             user_agent: registry::user_agent(self.client_type.as_deref()),
             credentials,
+            store: None,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Flags about what is built and how.
 
-use super::State::{Alias, Deprecated, Hidden, Holds, Later, Works};
+use super::State::{Alias, Deprecated, Hidden, Holds, Works};
 use super::{Flag, flag};
 use crate::cli::value::Kind::*;
 
@@ -11,7 +11,8 @@ pub const FLAGS: &[Flag] = &[
     flag("build-context",     ' ', List,     "", Works,  "What a name stands for in FROM and --from, as NAME=DIR, docker-image://REF, oci-layout://DIR[:TAG], target:STAGE, a git repository or a tar's URL; repeatable"),
     flag("cache",             ' ', Bool,     "false", Works, "Take layers from the cache, and add new ones"),
     flag("cache-copy-layers", ' ', Bool,     "false", Works, "Cache layers of COPY and ADD too"),
-    flag("cache-dir",         ' ', Text,     "/cache", Later, "Local cache directory"),
+    flag("cache-dir",         ' ', Text,     "/cache", Works, "With --cache, the directory that keeps base images and cached layers, if it is there or named; what RUN caches too"),
+    flag("cache-dir-max-size", ' ', Size,    "", Works,  "Size, such as 10GB, to which --cache-dir is cut back by removing what was not used for longest"),
     flag("cache-repo",        ' ', Text,     "", Works,  "Repository of cached layers, or oci:DIR; default is the first destination's, with /cache"),
     flag("cache-run-layers",  ' ', Bool,     "true", Works, "Cache layers of RUN and WORKDIR"),
     flag("cache-ttl",         ' ', Duration, "336h", Works, "How long cached layers are used"),
