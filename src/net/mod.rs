@@ -11,6 +11,7 @@ pub mod retry;
 pub mod secret;
 
 mod resolve;
+mod tcp;
 
 use std::collections::HashMap;
 use std::future::Future;

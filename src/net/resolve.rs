@@ -1,6 +1,7 @@
 //! Name resolution, configured once at start.
 
-use std::net::SocketAddr;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
 
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{LookupIpStrategy, ResolverConfig};
@@ -28,6 +29,15 @@ impl Resolver {
             source: error.into(),
         })?;
         Ok(Self(resolver))
+    }
+
+    /// Returns the addresses of a host.
+    pub(super) async fn addresses(&self, host: &str) -> io::Result<Vec<IpAddr>> {
+        if let Ok(address) = host.parse() {
+            return Ok(vec![address]);
+        }
+        let found = self.0.lookup_ip(host).await.map_err(io::Error::other)?;
+        Ok(found.iter().collect())
     }
 }
 
