@@ -20,6 +20,11 @@
 //! protocol only, in which a commit can be asked for only where the server offers it. Version 2 is a few lines of text over the HTTP client
 //! that is there anyway, with its certificates, proxies and retries.
 //!
+//! **`russh`** brings git's protocol through ssh, in the place of an `ssh` program that our image would need a system for. It is built without
+//! its `rsa` feature, whose package leaks keys through timing (RUSTSEC-2023-0071): RSA keys of ours sign with `ring`, and a server must have
+//! a host key of another kind, as all have that are not ancient. Its own reading of known hosts knows no patterns, no markers, and no
+//! revoked keys; ours does.
+//!
 //! **`clap`** does not parse the command line. Scripts see what kaniko's parser (pflag) accepts and says: booleans that take a value only after
 //! `=`, groups of short flags that end in a value, scalar flags given twice, `unknown flag: --x` and the whole usage after it. With clap each
 //! of these is a setting, a custom parser or a rewritten message; a table and 200 lines say it directly, and the same table holds which flags
@@ -54,3 +59,15 @@
 //! warmer, where it is part of their meaning. A blob is hashed before the first byte of it is used, not while: a root that was filled from a
 //! damaged layer could not be healed any more. What that costs is one more read of a file that is about to be read anyway; the hash that is
 //! otherwise computed while reading is not computed twice.
+//!
+//! # Git contexts
+//!
+//! `git://` means https, as kaniko has it, and `user@host:path` means ssh although kaniko would look for a directory of that name; written
+//! `./user@host:path` it still is one. Keys, known hosts and `config` are looked for in `$HOME/.ssh` and then in `/root/.ssh`: `ssh` itself
+//! goes by the user's entry in `/etc/passwd`, which a scratch image does not have, and Tekton sets another `HOME`. Permissions of key
+//! files are not looked at, because a mounted secret cannot always have 0600. A setting that leads the connection elsewhere (`ProxyJump`) is
+//! refused, and so is an option of `GIT_SSH_COMMAND` that is not known; other keywords of `config` are left aside, as they are not about builds.
+//!
+//! The server is asked for the second version of git's protocol. Where it answers in the old one (an OpenSSH server does not let
+//! `GIT_PROTOCOL` through unless told to), a commit that is no branch's or tag's end may not be asked for; then all branches and tags come, with
+//! their whole history.

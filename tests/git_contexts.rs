@@ -68,7 +68,7 @@ pub struct Repositories {
     pub first: String,
 }
 
-fn git(dir: &Path, args: &[&str]) -> String {
+pub fn git(dir: &Path, args: &[&str]) -> String {
     let identity = [
         "-c",
         "user.name=a",
@@ -136,7 +136,7 @@ pub fn repositories(t: &Sandbox) -> Repositories {
     Repositories { root, first }
 }
 
-fn build(t: &Sandbox, context: &str, args: &[&str]) -> Finished {
+pub fn build(t: &Sandbox, context: &str, args: &[&str]) -> Finished {
     let tag = t.tag("app");
     let all = [
         "--log-format=text",
@@ -150,7 +150,7 @@ fn build(t: &Sandbox, context: &str, args: &[&str]) -> Finished {
     finished
 }
 
-fn pull(t: &Sandbox) -> Image {
+pub fn pull(t: &Sandbox) -> Image {
     Image::pull(&t.registry, &t.tag("app"))
 }
 
@@ -159,6 +159,12 @@ fn every_way_to_name_a_commit() {
     let t = Sandbox::new();
     let made = repositories(&t);
     let web = serve(made.root.clone(), None);
+    let root = made.root.clone();
+    let old = Web::new(move |request| {
+        let mut request = request.clone();
+        request.headers.remove("git-protocol");
+        backend(&root, &request)
+    });
     let url = web.url("/app.git");
     let first = &made.first;
     let head = "ref: refs/heads/main\n";
@@ -183,6 +189,12 @@ fn every_way_to_name_a_commit() {
         let options = [format!("--git={option}")];
         let options: Vec<&str> = options.iter().map(String::as_str).collect();
         let given = if option.is_empty() { &[][..] } else { &options };
+        build(&t, &context, given).succeeded();
+        let image = pull(&t);
+        assert_eq!(image.text("version"), version, "{fragment} {option}");
+        assert_eq!(image.text("HEAD"), head, "{fragment} {option}");
+        // a server that knows only the protocol's old version
+        let context = format!("{}{fragment}", old.url("/app.git"));
         build(&t, &context, given).succeeded();
         let image = pull(&t);
         assert_eq!(image.text("version"), version, "{fragment} {option}");

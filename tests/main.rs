@@ -8,6 +8,7 @@ mod conformance;
 mod contexts;
 mod faults;
 mod git_contexts;
+mod git_ssh;
 mod hostile;
 mod images;
 mod in_place;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use url::Url;
 
+use super::git::is_scp;
 use super::{Error, Options};
 
 /// Where the files of a context are to be had.
@@ -21,7 +22,7 @@ pub enum Location {
 }
 
 /// Schemes that kaniko knows and we do not open yet.
-const LATER: [&str; 3] = ["gs", "s3", "ssh"];
+const LATER: [&str; 2] = ["gs", "s3"];
 /// What the hosts of Azure's object storage are called.
 const AZURE: [&str; 4] = [
     ".blob.core.windows.net",
@@ -40,6 +41,9 @@ impl Location {
         if location.is_empty() {
             return Err(Error::NoLocation);
         }
+        if is_scp(location) {
+            return Ok(Self::Git(location.to_owned()));
+        }
         let Some((scheme, rest)) = location.split_once("://") else {
             return Ok(Self::Directory(below(location, &options.sub_path)));
         };
@@ -50,7 +54,7 @@ impl Location {
             ("tar", "stdin") => Ok(Self::Stdin),
             ("tar", _) => Ok(Self::File(path.into())),
             ("http" | "https", _) => web(location),
-            ("git", _) => Ok(Self::Git(location.to_owned())),
+            ("git" | "ssh", _) => Ok(Self::Git(location.to_owned())),
             (scheme, _) if LATER.contains(&scheme) => Err(later(format!("--context {scheme}://"))),
             _ => Err(Error::UnknownScheme),
         }
@@ -107,6 +111,9 @@ mod tests {
             ("https://a.blob.core.windows.net/c/b", "", "", "error resolving source context: not supported yet: --context of Azure's object storage"),
             ("s3://b/k",          "",     "",       "error resolving source context: not supported yet: --context s3://"),
             ("git://host/x#main", "",     "",       "git git://host/x#main"),
+            ("ssh://git@h/x#v1",  "",     "",       "git ssh://git@h/x#v1"),
+            ("git@h:o/x.git#v1:d", "",    "",       "git git@h:o/x.git#v1:d"),
+            ("./git@h:x",         "",     "",       "./git@h:x"),
             ("tar://stdin",       "",     "",       "stdin"),
             ("tar:///a/b.tar",    "",     "x",      "tar /a/b.tar"),
             ("tar://b.tar",       "",     "",       "tar b.tar"),

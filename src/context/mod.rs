@@ -12,6 +12,7 @@ pub mod dockerignore;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use reqwest::StatusCode;
 use tracing::info;
@@ -26,7 +27,7 @@ use location::Location;
 
 pub use archive::ArchiveError;
 pub use fetched::Place;
-pub use git::Error as GitError;
+pub use git::{Error as GitError, SshOptions};
 
 /// A directory of files to copy from; if it was fetched, it goes with the value.
 #[derive(Debug)]
@@ -86,6 +87,18 @@ pub struct GitOptions {
     pub plain: bool,
     /// User and password, from `GIT_TOKEN`, else `GIT_USERNAME` and `GIT_PASSWORD`.
     pub login: Option<(Secret, Secret)>,
+    pub ssh: SshOptions,
+}
+
+impl GitOptions {
+    /// Reads what opens repositories; to be called before a command may see another root filesystem.
+    pub fn access(&self) -> git::Access {
+        git::Access {
+            login: self.login.clone(),
+            skip_verify: self.skip_verify,
+            ssh: Arc::new(git::SshFiles::load(&self.ssh)),
+        }
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -279,12 +292,12 @@ fn files(
 fn clone(text: &str, options: &GitOptions, net: &Net, dir: &Path) -> Result<String, Error> {
     let scheme = if options.plain { "http" } else { "https" };
     let spec = git::Spec::parse(text, scheme).ok_or(Error::NoUrl)?;
-    let (url, typed) = spec.login();
+    let mut access = options.access();
+    access.login = spec.login.or(access.login);
     let remote = git::Remote {
         net,
-        url,
-        login: typed.or_else(|| options.login.clone()),
-        skip_verify: options.skip_verify,
+        address: spec.address,
+        access,
     };
     let wanted = match &options.branch {
         Some(branch) => git::Wanted::Branch(branch.clone()),

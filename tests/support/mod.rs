@@ -5,6 +5,7 @@ pub mod container;
 pub mod crafted;
 pub mod faulty;
 pub mod image;
+pub mod inetd;
 pub mod listing;
 pub mod registry;
 pub mod sandbox;

@@ -152,6 +152,26 @@ fn git(given: Given<'_>) -> context::GitOptions {
         skip_verify: is_set("insecure-skip-tls"),
         plain: given.variable("GIT_PULL_METHOD") == Some("http"),
         login: token.or_else(|| Some((secret("GIT_USERNAME")?, secret("GIT_PASSWORD")?))),
+        ssh: ssh(given),
+    }
+}
+
+/// Returns where keys for ssh may be: `HOME` may be another directory than the one that ssh itself would take.
+fn ssh(given: Given<'_>) -> context::SshOptions {
+    const ROOTS: &str = "/root/.ssh";
+    let home = given.variable("HOME");
+    let mut directories: Vec<PathBuf> = home
+        .map(|home| Path::new(home).join(".ssh"))
+        .into_iter()
+        .chain([ROOTS.into()])
+        .collect();
+    directories.dedup();
+    context::SshOptions {
+        directories,
+        command: given.variable("GIT_SSH_COMMAND").map(str::to_owned),
+        agent: given
+            .variable("SSH_AUTH_SOCK")
+            .map(|path| given.absolute(path)),
     }
 }
 

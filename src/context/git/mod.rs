@@ -5,21 +5,33 @@
 //! # Spec
 //! Compat spec 4.4.
 
-mod pkt_line;
-mod remote;
 mod spec;
+
+mod address;
+mod session;
+
+mod reference;
+mod ssh;
+mod web;
+mod wire;
+
+mod lfs;
+mod pkt_line;
 
 use std::io::{self, Write as _};
 use std::path::Path;
+use std::sync::Arc;
 
 use git2::build::CheckoutBuilder;
 use git2::{Oid, Repository};
 use tracing::info;
 
 use crate::net;
-use crate::net::redact::redacted;
-pub use remote::Remote;
+pub use address::{Login, is_scp};
+pub use session::Remote;
+use session::Session;
 pub use spec::{Spec, Wanted};
+pub use ssh::{Files as SshFiles, Options as SshOptions};
 
 /// Levels of submodules inside each other, as many as kaniko follows.
 const SUBMODULE_DEPTH: u32 = 10;
@@ -28,12 +40,20 @@ const SUBMODULE_DEPTH: u32 = 10;
 pub enum Error {
     #[error(transparent)]
     Net(net::Error),
+    #[error(transparent)]
+    Ssh(#[from] ssh::Error),
+    #[error("cannot reach {url}")]
+    Connect { url: String, source: io::Error },
     #[error("{url} answered {status}")]
     Status { url: String, status: u16 },
     #[error("the answer of {url} broke off")]
     Broken { url: String, source: io::Error },
-    #[error("{url} is no git repository, or its server does not know version 2 of the protocol")]
+    #[error("{url} is no git repository, or its server speaks an unknown protocol")]
     Protocol { url: String },
+    #[error("the objects of {url} have names of the kind `{format}`, which are not supported")]
+    ObjectFormat { url: String, format: String },
+    #[error("there is no commit {id} in what {url} gives")]
+    NoCommit { id: String, url: String },
     #[error("{url} refused: {message}")]
     Refused { url: String, message: String },
     #[error("invalid branch: {0}")]
@@ -53,6 +73,7 @@ impl Error {
     pub fn help(&self) -> Option<String> {
         match self {
             Self::Net(error) => error.help(),
+            Self::Ssh(error) => error.help(),
             Self::Status {
                 status: 401 | 403 | 404,
                 ..
@@ -62,6 +83,16 @@ impl Error {
             _ => None,
         }
     }
+}
+
+/// What opens repositories.
+#[derive(Debug, Clone)]
+pub struct Access {
+    /// For web servers.
+    pub login: Option<Login>,
+    /// Accepts any certificate.
+    pub skip_verify: bool,
+    pub ssh: Arc<SshFiles>,
 }
 
 /// Which parts of a repository are fetched.
@@ -79,14 +110,22 @@ pub fn clone(
     extent: Extent,
     dir: &Path,
 ) -> Result<String, Error> {
-    let (branch, id) = resolve(remote, wanted)?;
-    info!("Cloning {} at {id}", redacted(&remote.url));
-    unpack(remote, branch.as_deref(), &id, extent, dir, 0)?;
+    let mut session = remote.connect()?;
+    let (branch, id) = resolve(remote, &mut session, wanted)?;
+    info!("Cloning {} at {id}", remote.address);
+    let repository = unpack(remote, session, branch.as_deref(), &id, extent.depth, dir)?;
+    if extent.submodules {
+        submodules(remote, &repository, extent.depth, 0)?;
+    }
     Ok(id)
 }
 
 /// Finds the commit, and the full name of the branch if it is one.
-fn resolve(remote: &Remote<'_>, wanted: &Wanted) -> Result<(Option<String>, String), Error> {
+fn resolve(
+    remote: &Remote<'_>,
+    session: &mut Session<'_>,
+    wanted: &Wanted,
+) -> Result<(Option<String>, String), Error> {
     let names = match wanted {
         Wanted::Commit(id) => return Ok((None, id.clone())),
         Wanted::Default => vec!["HEAD".to_owned()],
@@ -98,7 +137,7 @@ fn resolve(remote: &Remote<'_>, wanted: &Wanted) -> Result<(Option<String>, Stri
             .collect(),
     };
     let prefixes: Vec<&str> = names.iter().map(String::as_str).collect();
-    let found = remote.references(&prefixes)?;
+    let found = session.references(&prefixes)?;
     let by_name = names
         .iter()
         .find_map(|name| found.iter().find(|reference| reference.name == *name));
@@ -107,7 +146,7 @@ fn resolve(remote: &Remote<'_>, wanted: &Wanted) -> Result<(Option<String>, Stri
             Wanted::Branch(name) => Error::NoBranch(name.clone()),
             _ => Error::NoReference {
                 name: names.last().cloned().unwrap_or_default(),
-                url: redacted(&remote.url),
+                url: remote.address.to_string(),
             },
         });
     };
@@ -117,19 +156,32 @@ fn resolve(remote: &Remote<'_>, wanted: &Wanted) -> Result<(Option<String>, Stri
     Ok((branch.cloned(), commit.clone()))
 }
 
+/// Fetches a commit and checks it out.
 fn unpack(
     remote: &Remote<'_>,
+    session: Session<'_>,
     branch: Option<&str>,
     id: &str,
-    extent: Extent,
+    depth: u32,
     dir: &Path,
-    level: u32,
-) -> Result<(), Error> {
-    let oid = Oid::from_str(id)?;
+) -> Result<Repository, Error> {
     let repository = Repository::init(dir)?;
+    receive(session, id, depth, &repository)?;
+    repository.remote("origin", &remote.address.text())?;
+    check_out(&repository, remote, branch, id)?;
+    lfs::warn_of_pointers(&repository)?;
+    Ok(repository)
+}
+
+fn receive(
+    mut session: Session<'_>,
+    id: &str,
+    depth: u32,
+    repository: &Repository,
+) -> Result<(), Error> {
     let objects = repository.odb()?;
     let mut pack = objects.packwriter()?;
-    let shallow = remote.fetch(id, extent.depth, &mut pack)?;
+    let shallow = session.fetch(id, depth, &mut pack)?;
     pack.commit()?;
     if !shallow.is_empty() {
         let mut file = fs_err::File::create(repository.path().join("shallow"))?;
@@ -137,8 +189,21 @@ fn unpack(
             writeln!(file, "{id}")?;
         }
     }
-    repository.remote("origin", remote.url.as_str())?;
-    let commit = repository.find_object(oid, None)?.peel_to_commit()?;
+    Ok(())
+}
+
+fn check_out(
+    repository: &Repository,
+    remote: &Remote<'_>,
+    branch: Option<&str>,
+    id: &str,
+) -> Result<(), Error> {
+    let object = repository.find_object(Oid::from_str(id)?, None);
+    let commit = object.and_then(|object| object.peel_to_commit());
+    let commit = commit.map_err(|_| Error::NoCommit {
+        id: id.to_owned(),
+        url: remote.address.to_string(),
+    })?;
     repository.checkout_tree(commit.as_object(), Some(CheckoutBuilder::new().force()))?;
     match branch {
         Some(branch) => {
@@ -150,24 +215,33 @@ fn unpack(
         }
         None => repository.set_head_detached(commit.id())?,
     }
-    if extent.submodules && level < SUBMODULE_DEPTH {
-        for module in repository.submodules()? {
-            let path = module.path().to_owned();
-            let unusable = || Error::Submodule(path.display().to_string());
-            let url = module.url()?.ok_or_else(unusable)?;
-            let Some(head) = module.head_id() else {
-                continue;
-            };
-            let inner = remote.submodule(url).ok_or_else(unusable)?;
-            unpack(
-                &inner,
-                None,
-                &head.to_string(),
-                extent,
-                &dir.join(&path),
-                level + 1,
-            )?;
-        }
+    Ok(())
+}
+
+/// Fetches the submodules of a repository, and theirs.
+fn submodules(
+    remote: &Remote<'_>,
+    repository: &Repository,
+    depth: u32,
+    level: u32,
+) -> Result<(), Error> {
+    if level == SUBMODULE_DEPTH {
+        return Ok(());
+    }
+    let dir = repository.workdir().expect("it was made with a directory");
+    for module in repository.submodules()? {
+        let path = module.path().to_owned();
+        let unusable = || Error::Submodule(path.display().to_string());
+        let url = module.url()?.ok_or_else(unusable)?;
+        let Some(head) = module.head_id() else {
+            continue;
+        };
+        let inner = remote.submodule(url).ok_or_else(unusable)?;
+        let session = inner.connect()?;
+        let id = head.to_string();
+        info!("Cloning {} at {id} as {}", inner.address, path.display());
+        let repository = unpack(&inner, session, None, &id, depth, &dir.join(&path))?;
+        submodules(&inner, &repository, depth, level + 1)?;
     }
     Ok(())
 }

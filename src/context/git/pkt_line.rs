@@ -26,7 +26,12 @@ impl Frame {
 
 /// Appends a line.
 pub fn write(message: &mut Vec<u8>, line: &str) {
-    message.extend_from_slice(format!("{:04x}{line}\n", line.len() + 5).as_bytes());
+    write_bare(message, &format!("{line}\n"));
+}
+
+/// Appends a text as it is.
+pub fn write_bare(message: &mut Vec<u8>, text: &str) {
+    message.extend_from_slice(format!("{:04x}{text}", text.len() + 4).as_bytes());
 }
 
 pub const FLUSH: &[u8] = b"0000";

@@ -1,15 +1,13 @@
 //! What a git URL and `--git` say. Pure.
 
-use url::Url;
-
-use crate::net::Secret;
-use crate::net::percent::decoded;
+use super::address::{Address, Login};
 
 /// A repository, what of it is wanted, and where in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spec {
-    /// With the credentials it came with.
-    pub url: Url,
+    pub address: Address,
+    /// What the URL brought.
+    pub login: Option<Login>,
     pub wanted: Wanted,
     /// A directory in the repository.
     pub sub_directory: String,
@@ -27,7 +25,7 @@ pub enum Wanted {
 }
 
 impl Spec {
-    /// Reads `URL[#REF[#COMMIT]][:SUBDIR]`; `git://` means `scheme`.
+    /// Reads `URL[#REF[#COMMIT]][:SUBDIR]`; `git://` means `scheme`, which may be `git` itself.
     pub fn parse(text: &str, scheme: &str) -> Option<Self> {
         let mut parts = text.splitn(3, '#');
         let address = parts.next()?;
@@ -46,25 +44,13 @@ impl Spec {
             id if is_commit(id) => Wanted::Commit(id.to_owned()),
             name => Wanted::Name(name.to_owned()),
         };
+        let (address, login) = Address::parse(&address)?;
         Some(Self {
-            url: address.parse().ok()?,
+            address,
+            login,
             wanted,
             sub_directory: sub_directory.to_owned(),
         })
-    }
-}
-
-impl Spec {
-    /// Returns the URL without the credentials in it, and them.
-    pub fn login(&self) -> (Url, Option<(Secret, Secret)>) {
-        let mut url = self.url.clone();
-        let user = Secret::new(decoded(url.username()));
-        let password = Secret::new(decoded(url.password().unwrap_or_default()));
-        let is_given = !url.username().is_empty() || url.password().is_some();
-        // Both fail for a URL without a host only, and that one has no credentials.
-        let _ = url.set_username("");
-        let _ = url.set_password(None);
-        (url, is_given.then_some((user, password)))
     }
 }
 
@@ -91,18 +77,17 @@ mod tests {
             ("git://t%40@h/a.git#main",         "https://h/a.git",  "name main",     ""),
             ("git://h/a#refs/heads/b:c/d",      "https://h/a",      "name refs/heads/b", "c/d"),
             ("git://h/a#:c",                    "https://h/a",      "default",       "c"),
+            ("git@h:o/a.git#main:c",            "git@h:o/a.git",    "name main",     "c"),
+            ("ssh://git@h/a#v1",                "ssh://git@h/a",    "name v1",       ""),
             (&format!("git://h/a#{id}"),        "https://h/a",      &commit,         ""),
             (&format!("git://h/a#main#{id}:c"), "https://h/a",      &commit,         "c"),
         ];
-        for (text, url, wanted, below) in cases {
+        for (text, address, wanted, below) in cases {
             let spec = Spec::parse(text, "https").unwrap();
-            let (found, login) = spec.login();
-            assert_eq!(found.as_str(), url, "{text}");
-            assert_eq!(login.is_some(), text.contains('@'), "{text}");
-            assert!(
-                login.is_none_or(|(user, _)| user.reveal() == "t@"),
-                "{text}"
-            );
+            assert_eq!(spec.address.to_string(), address, "{text}");
+            assert_eq!(spec.login.is_some(), text.contains("%40@"), "{text}");
+            let is_user = |(user, _): Login| user.reveal() == "t@";
+            assert!(spec.login.is_none_or(is_user), "{text}");
             assert_eq!(spec.sub_directory, below, "{text}");
             let found = match spec.wanted {
                 Wanted::Default => "default".to_owned(),
