@@ -97,7 +97,7 @@ pub enum Problem {
     HealthcheckFlag {
         flag: &'static str,
         value: String,
-        reason: &'static str,
+        reason: String,
     },
     #[error("--retries cannot be negative ({0})")]
     NegativeRetries(i64),

@@ -14,7 +14,7 @@ pub mod span;
 
 mod csv;
 mod directive;
-mod duration;
+pub mod duration;
 mod flags;
 mod heredoc;
 mod json_form;

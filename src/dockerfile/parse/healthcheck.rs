@@ -61,10 +61,10 @@ fn interval(flags: &mut Flags, flag: &'static str) -> Result<i64, Problem> {
         Ok(0) => Ok(0),
         Ok(nanoseconds) if nanoseconds < MILLISECOND => Err(Problem::HealthcheckInterval(flag)),
         Ok(nanoseconds) => Ok(nanoseconds),
-        Err(reason) => Err(Problem::HealthcheckFlag {
+        Err(error) => Err(Problem::HealthcheckFlag {
             flag,
             value,
-            reason,
+            reason: error.to_string(),
         }),
     }
 }
@@ -80,7 +80,7 @@ fn retries(flags: &mut Flags) -> Result<i64, Problem> {
         Err(_) => Err(Problem::HealthcheckFlag {
             flag,
             value,
-            reason: "not a number",
+            reason: "not a number".to_owned(),
         }),
     }
 }
