@@ -1,4 +1,4 @@
-//! Being told to stop: SIGTERM and SIGINT, and what must be put back before the process may end.
+//! Being told to stop: SIGTERM, SIGINT and the end of the time allowed, and what must be put back before the process may end.
 //!
 //! The build runs on a thread of its own. When a signal arrives the process ends as soon as nobody holds it back, so
 //! only code that changes something outside the executor's own directories needs to know about signals: it takes a
@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -17,7 +18,7 @@ pub struct Interrupt(Arc<Shared>);
 impl std::fmt::Debug for Interrupt {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Interrupt")
-            .field("signal", &self.state().signal)
+            .field("cause", &self.state().cause)
             .finish_non_exhaustive()
     }
 }
@@ -30,7 +31,7 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    signal: Option<i32>,
+    cause: Option<Interrupted>,
     next_hold: u64,
     holds: BTreeMap<u64, Box<dyn Fn(i32) + Send>>,
     last_acts: BTreeMap<u64, Box<dyn FnOnce() + Send>>,
@@ -51,15 +52,21 @@ pub struct Hold {
 
 /// The executor was told to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("stopped by {}", name(*.signal))]
-pub struct Interrupted {
-    pub signal: i32,
+pub enum Interrupted {
+    #[error("stopped by {}", name(*.0))]
+    Signal(i32),
+    /// With the time that was allowed.
+    #[error("stopped after the {0:?} that --timeout allows")]
+    TimedOut(Duration),
 }
 
 impl Interrupted {
-    /// Returns the exit status of a process that a signal stopped.
+    /// Returns the exit status of a process that was stopped like this.
     pub fn exit_status(self) -> u8 {
-        u8::try_from(128 + self.signal).unwrap_or(255)
+        match self {
+            Self::Signal(signal) => u8::try_from(128 + signal).unwrap_or(255),
+            Self::TimedOut(_) => 1,
+        }
     }
 }
 
@@ -108,8 +115,24 @@ impl Interrupt {
 
     /// Acts as if `signal` had arrived: every hold's `stop` is called, each time.
     pub fn raise(&self, signal: i32) {
+        self.stop(Interrupted::Signal(signal), signal);
+    }
+
+    /// Acts like a SIGTERM once `limit` has passed, unless the process has ended by then.
+    pub fn expire_after(&self, limit: Duration) -> io::Result<()> {
+        let expired = self.clone();
+        std::thread::Builder::new()
+            .name("timeout".into())
+            .spawn(move || {
+                std::thread::sleep(limit);
+                expired.stop(Interrupted::TimedOut(limit), libc::SIGTERM);
+            })?;
+        Ok(())
+    }
+
+    fn stop(&self, cause: Interrupted, signal: i32) {
         let mut state = self.state();
-        state.signal.get_or_insert(signal);
+        state.cause.get_or_insert(cause);
         for stop in state.holds.values() {
             stop(signal);
         }
@@ -120,11 +143,11 @@ impl Interrupt {
     /// it should make the holder finish soon (kill a child, say), return quickly, and not touch this interrupt.
     ///
     /// # Errors
-    /// [`Interrupted`] if the signal was there first: then nothing new may begin.
+    /// [`Interrupted`] if that was there first: then nothing new may begin.
     pub fn hold(&self, stop: impl Fn(i32) + Send + 'static) -> Result<Hold, Interrupted> {
         let mut state = self.state();
-        if let Some(signal) = state.signal {
-            return Err(Interrupted { signal });
+        if let Some(cause) = state.cause {
+            return Err(cause);
         }
         let id = state.next_hold;
         state.next_hold += 1;
@@ -158,8 +181,8 @@ impl Interrupt {
 
     /// Fails if a signal has arrived; for the places between two steps.
     pub fn check(&self) -> Result<(), Interrupted> {
-        match self.state().signal {
-            Some(signal) => Err(Interrupted { signal }),
+        match self.state().cause {
+            Some(cause) => Err(cause),
             None => Ok(()),
         }
     }
@@ -168,8 +191,8 @@ impl Interrupt {
     pub fn wait(&self) -> Interrupted {
         let mut state = self.state();
         loop {
-            match state.signal {
-                Some(signal) if state.holds.is_empty() => return Interrupted { signal },
+            match state.cause {
+                Some(cause) if state.holds.is_empty() => return cause,
                 _ => {
                     let waited = self.0.changed.wait(state);
                     state = waited.unwrap_or_else(PoisonError::into_inner);
@@ -223,5 +246,20 @@ mod tests {
         assert_eq!(interrupted.exit_status(), 143, "the first signal counts");
         assert_eq!(interrupted.to_string(), "stopped by SIGTERM");
         assert_eq!(interrupt.check(), Err(interrupted));
+    }
+
+    #[test]
+    fn time_runs_out() {
+        let interrupt = Interrupt::new();
+        let (sender, receiver) = mpsc::channel();
+        let hold = interrupt.hold(move |signal| sender.send(signal).unwrap());
+        let limit = Duration::from_millis(1500);
+        interrupt.expire_after(limit).unwrap();
+        assert_eq!(receiver.recv(), Ok(libc::SIGTERM));
+        drop(hold.unwrap());
+        let interrupted = interrupt.wait();
+        assert_eq!(interrupted.exit_status(), 1);
+        let text = "stopped after the 1.5s that --timeout allows";
+        assert_eq!(interrupted.to_string(), text);
     }
 }

@@ -68,7 +68,11 @@ fn build(arguments: &BuildArguments) -> u8 {
             help.unwrap_or_default()
         );
     }
-    if let Err(error) = watch(&interrupt) {
+    let watched = watch(&interrupt).and_then(|()| match options.build.timeout {
+        Some(limit) => interrupt.expire_after(limit),
+        None => Ok(()),
+    });
+    if let Err(error) = watched {
         report::print(&format!(
             "error building image: cannot prepare the process: {error}\n"
         ));
@@ -76,6 +80,10 @@ fn build(arguments: &BuildArguments) -> u8 {
     }
     match job::run(&options, &interrupt) {
         Ok(()) => 0,
+        // the one that watches says so and ends the process
+        Err(_) if interrupt.check().is_err() => loop {
+            std::thread::park();
+        },
         Err(error @ job::Error::Context(_)) => report::refusal(&error),
         Err(error) => report::failure(&error),
     }

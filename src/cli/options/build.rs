@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::Given;
 use crate::cli::Error;
@@ -45,6 +46,8 @@ pub struct Build {
     pub source_date_epoch: Option<i64>,
     /// The executor's own work files are removed at the end.
     pub cleanup: bool,
+    /// How long the whole may take.
+    pub timeout: Option<Duration>,
     /// The plan is printed, and nothing is built.
     pub dry_run: bool,
     /// The plan is printed, and built.
@@ -113,6 +116,7 @@ impl Build {
                 true => values.bool("cleanup"),
                 false => cleanup.unwrap_or(false),
             },
+            timeout: Some(values.duration("timeout")).filter(|limit| !limit.is_zero()),
             dry_run: values.bool("dryrun"),
             print_plan: given
                 .variable("KANIKO_PRINT_PLAN")

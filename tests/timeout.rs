@@ -1,0 +1,35 @@
+//! `--timeout`: whatever the build does, it ends, and leaves nothing behind.
+
+use crate::support::{Sandbox, requires};
+
+#[test]
+fn a_command_that_takes_too_long_is_stopped() {
+    requires!(root);
+    let t = Sandbox::new();
+    let base = t.base();
+    t.dockerfile(&format!(
+        "FROM {base}\nRUN trap '' TERM; echo begun; sleep 3600 & sleep 3600\n"
+    ));
+    let tag = t.tag("app");
+    let finished = t.build(["-d", &tag, "--timeout", "3s"]).failed(
+        1,
+        "error building image: stopped after the 3s that --timeout allows",
+    );
+    assert!(!finished.stderr.contains("signal"), "{finished}");
+    assert_eq!(t.registry.tags("app"), [""; 0]);
+    assert_eq!(t.kaniko_dir(), "");
+}
+
+#[test]
+fn a_build_within_its_time_is_not_disturbed() {
+    let t = Sandbox::new();
+    t.file("a", 0o644, "a\n");
+    t.dockerfile("FROM scratch\nCOPY a /a\n");
+    let finished = t.build(["--no-push", "--timeout=1h"]).succeeded();
+    assert!(
+        finished.stderr.contains("Built 1 of 1 stage in"),
+        "{finished}"
+    );
+    t.build(["--no-push", "--timeout=soon"])
+        .failed(1, "invalid argument \"soon\" for \"--timeout\" flag");
+}
