@@ -25,10 +25,11 @@
 //! a host key of another kind, as all have that are not ancient. Its own reading of known hosts knows no patterns, no markers, and no
 //! revoked keys; ours does.
 //!
-//! **`clap`** does not parse the command line. Scripts see what kaniko's parser (pflag) accepts and says: booleans that take a value only after
+//! **`clap`** does not parse the command line, but describes it. Scripts see what kaniko's parser (pflag) accepts and says: booleans that take a value only after
 //! `=`, groups of short flags that end in a value, scalar flags given twice, `unknown flag: --x` and the whole usage after it. With clap each
 //! of these is a setting, a custom parser or a rewritten message; a table and 200 lines say it directly, and the same table holds which flags
-//! work, which already hold by design and which are refused. Completions and a manual page, for which clap serves, are not there yet.
+//! work, which already hold by design and which are refused. Completion scripts and the manual page are clap's: `cli::manual` describes the same
+//! table to it, so that nothing is declared twice.
 //!
 //! **`walkdir`** walks trees in the tests. A root is walked relative to directory handles ([`crate::rootfs::walk`]), because paths may lead
 //! elsewhere while a command runs in place.

@@ -8,6 +8,7 @@ mod checks;
 pub mod env;
 pub mod features;
 mod login;
+mod manual;
 mod notices;
 pub mod options;
 mod push;
@@ -67,6 +68,8 @@ pub enum Error {
         flag: String,
         reason: String,
     },
+    #[error("no completion script for {}; there are those of bash, zsh and fish", go_quote(.0))]
+    Shell(String),
     #[error("accepts 1 arg(s), received {0}")]
     ArgumentCount(usize),
     #[error(transparent)]
@@ -171,9 +174,11 @@ const PAGE: Page = Page {
     about: "Build a container image from a Dockerfile inside a container, and push it to a registry.",
     usage: &["executor [flags]", "executor [command]"],
     commands: &[
+        ("completion", manual::COMPLETION.about),
         ("help", "Help about any command"),
         ("login", login::LOGIN.about),
         ("logout", login::LOGOUT.about),
+        ("man", manual::MAN.about),
         ("push", push::PAGE.about),
         ("version", version::PAGE.about),
     ],
@@ -182,6 +187,8 @@ const PAGE: Page = Page {
 
 fn page(command: &str) -> Option<&'static Page> {
     match command {
+        "completion" => Some(&manual::COMPLETION),
+        "man" => Some(&manual::MAN),
         "login" => Some(&login::LOGIN),
         "logout" => Some(&login::LOGOUT),
         "push" => Some(&push::PAGE),
@@ -205,10 +212,6 @@ pub fn parse(args: &[String]) -> Result<Command, Mistake> {
             let about = rest.iter().find(|arg| !arg.starts_with('-'));
             let page = about.and_then(|name| page(name)).unwrap_or(&PAGE);
             Ok(Command::Print(page.help()))
-        }
-        ("completion", _) => {
-            let error = Error::NotSupportedYet(format!("executor {name}"));
-            Err(mistake(error, &PAGE))
         }
         (_, Some(page)) => subcommand(name, page, &rest).map_err(|error| mistake(error, page)),
         (_, None) => Err(mistake(Error::UnknownCommand(name.into()), &PAGE)),
@@ -248,6 +251,8 @@ fn subcommand(name: &str, page: &'static Page, args: &[String]) -> Result<Comman
         return Ok(Command::Print(page.help()));
     }
     match name {
+        "completion" => Ok(Command::Print(manual::completion(&parsed.positional)?)),
+        "man" => Ok(Command::Print(manual::page())),
         "push" => Ok(Command::Push(push::push(parsed)?)),
         "login" => Ok(Command::Login(login::login(&parsed)?)),
         "logout" => Ok(Command::Logout(login::registry(&parsed)?)),
@@ -313,7 +318,8 @@ mod tests {
             ("push image.tar",              expect!["at least one --destination is required + usage"]),
             ("push -d a/b",                 expect!["accepts 1 arg(s), received 0 + usage"]),
             ("push x -d a/b --no-push",     expect!["unknown flag: --no-push + usage"]),
-            ("completion bash",             expect!["not supported yet: executor completion"]),
+            ("completion",                  expect!["accepts 1 arg(s), received 0 + usage"]),
+            ("completion tcsh",             expect![[r#"no completion script for "tcsh"; there are those of bash, zsh and fish + usage"#]]),
             ("login",                       expect!["accepts 1 arg(s), received 0 + usage"]),
             ("logout host",                 expect![[r#"Logout("host")"#]]),
             ("--verbosity=x",               expect![[r#"Build(BuildArguments { values: {"verbosity": ["x"]}, notices: [] })"#]]),
