@@ -138,6 +138,12 @@ impl Place {
         let mut container = Container::new(image.path());
         container.capabilities = Capabilities::Docker;
         container.volume(self.dir.path(), "/cases", false);
+        // As every runtime has them.
+        for file in ["hosts", "resolv.conf"] {
+            let own = self.path(&format!("{name}.{file}"));
+            fs_err::write(&own, "127.0.0.1 localhost\n").unwrap();
+            container.volume(&own, &format!("/etc/{file}"), false);
+        }
         container.env.push(("SOURCE_DATE_EPOCH", EPOCH.to_owned()));
         let output = container.run(["/busybox/busybox", "sh", &format!("/cases/{name}.sh")]);
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -157,7 +163,7 @@ impl Place {
 
 /// Makes an image with the executor and a shell that starts it.
 fn container_image(root: &Path) {
-    for dir in ["kaniko", "busybox", "tmp"] {
+    for dir in ["kaniko", "busybox", "tmp", "etc"] {
         fs_err::create_dir(root.join(dir)).unwrap();
     }
     fs_err::copy(env!("CARGO_BIN_EXE_executor"), root.join("kaniko/executor")).unwrap();
