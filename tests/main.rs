@@ -1,5 +1,6 @@
 //! Tests from outside: one binary, a module per subject. See `support` for what a test stands on.
 
+mod add_git;
 mod architecture;
 mod build;
 mod cache;

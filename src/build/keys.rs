@@ -8,12 +8,11 @@ use super::Error;
 use super::bases::Bases;
 use super::contexts::Contexts;
 use super::images::Library;
+use super::pins::Pins;
 use crate::cache::key::{self, Input, Key, Writing};
-use crate::execute::{self, Hashes};
+use crate::execute::{self, Hashes, Pinned};
 use crate::image::{DiffId, Platform};
-use crate::plan::{
-    Action, Base, CopySource, CopyStep, ImageName, Plan, RunMount, RunStep, Source, Step,
-};
+use crate::plan::{Action, Base, CopyStep, ImageName, Plan, RunMount, RunStep, Source, Step};
 
 /// The key of each step, by stage and position; absent for steps without a layer, and where what a step reads is known only once it ran.
 pub type Keys = Vec<Vec<Option<Key>>>;
@@ -48,6 +47,7 @@ pub fn keys(
     contexts: &Contexts<'_>,
     bases: &Bases,
     images: &Images,
+    pins: &Pins,
     writing: &Writing,
 ) -> Result<Keys, Error> {
     let mut reader = Reader {
@@ -57,7 +57,7 @@ pub fn keys(
         ends: Vec::new(),
     };
     let mut keys = Keys::new();
-    for stage in &plan.stages {
+    for (position, stage) in plan.stages.iter().enumerate() {
         let mut state = match &stage.base {
             Base::Scratch => Some(key::scratch(&stage.config.platform)),
             Base::Image(image, platform) => {
@@ -67,7 +67,8 @@ pub fn keys(
             Base::Stage(base) => reader.ends[*base],
         };
         let mut of_stage = Vec::new();
-        for step in &stage.steps {
+        for (index, step) in stage.steps.iter().enumerate() {
+            let pins = pins.get(&(position, index)).map_or(&[][..], Vec::as_slice);
             let key = match (&step.action, &state) {
                 (Action::Config, _) => {
                     of_stage.push(None);
@@ -81,7 +82,7 @@ pub fn keys(
                     .mounts(run)
                     .map(|inputs| key::run(before, run, &inputs, writing)),
                 (Action::Copy(copy), Some(before)) => reader
-                    .copied(copy)
+                    .copied(copy, pins)
                     .map_err(|error| Error::at(stage, step, error.into()))?
                     .map(|input| key::copy(before, copy, &input, writing)),
             };
@@ -113,16 +114,11 @@ struct Reader<'b> {
 }
 
 impl Reader<'_> {
-    fn copied(&mut self, step: &CopyStep) -> Result<Option<Input>, execute::Error> {
-        let is_unknown = |source: &CopySource| match source {
-            CopySource::Path(_) | CopySource::Inline { .. } => false,
-            CopySource::Url { checksum, .. } | CopySource::Git { checksum, .. } => {
-                checksum.is_none()
-            }
-        };
-        if step.sources.iter().any(is_unknown) {
-            return Ok(None);
-        }
+    fn copied(
+        &mut self,
+        step: &CopyStep,
+        pins: &[Option<Pinned>],
+    ) -> Result<Option<Input>, execute::Error> {
         let Some(tree) = self.contexts.tree(&step.from) else {
             return Ok(self.elsewhere(&step.from));
         };
@@ -130,7 +126,11 @@ impl Reader<'_> {
         for file in &files {
             trace!(path = %file.path, "read by COPY: {:?}", file.content);
         }
-        Ok(Some(Input::Files(files)))
+        let fetched: Vec<String> = pins.iter().flatten().map(Pinned::identity).collect();
+        Ok(Some(match fetched.is_empty() {
+            true => Input::Files(files),
+            false => Input::Fetched(fetched, files),
+        }))
     }
 
     /// Returns what each mount of a RUN reads; nothing if one of them cannot be told.

@@ -16,6 +16,7 @@ mod keys;
 mod lookahead;
 mod outline;
 mod outlook;
+mod pins;
 mod pipe;
 mod prepared;
 mod roots;
@@ -129,6 +130,7 @@ pub fn build(
         compression,
         epoch,
         mut lookahead,
+        pins,
     } = prepared;
     let mut isolation = isolate::select(&plan, &foreseen, options, interrupt)?;
     if let Some(isolation) = &isolation {
@@ -175,6 +177,7 @@ pub fn build(
         in_image: chain(&plan).collect(),
         refused: Once::new(),
         lookahead: &lookahead,
+        pins: &pins,
         prospects: &prospects,
         timeline,
     };

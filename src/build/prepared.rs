@@ -5,6 +5,7 @@ use super::contexts::Contexts;
 use super::images::Library;
 use super::lookahead::Lookahead;
 use super::outlook::{self, At, Prospect};
+use super::pins::{self, Pins};
 use super::{Error, Options, assemble, error, family, frontend, keys, report_findings};
 use crate::cache::LayerCache;
 use crate::cache::key::Writing;
@@ -25,6 +26,7 @@ pub struct Prepared<'b> {
     pub(super) compression: Compression,
     pub(super) epoch: Option<i64>,
     pub(super) lookahead: Lookahead,
+    pub(super) pins: Pins,
 }
 
 /// Parses, fetches the base images' configs, plans, and looks into the layer cache.
@@ -61,6 +63,7 @@ pub fn prepare<'b>(
         .or(options.image.reproducible.then_some(0));
     drop(phase);
 
+    let mut pins = Pins::new();
     let lookahead = match cache {
         Some(_) if options.snapshot.single => {
             tracing::warn!(
@@ -77,7 +80,8 @@ pub fn prepare<'b>(
                 ignore: options.snapshot.ignore.clone(),
             };
             let images = keys::images(&library, &plan)?;
-            let keys = keys::keys(&plan, &contexts, &bases, &images, &writing)?;
+            pins = pins::pins(&plan, client.net(), options)?;
+            let keys = keys::keys(&plan, &contexts, &bases, &images, &pins, &writing)?;
             Lookahead::look_up(cache, &plan, &keys, compression)
         }
         None => Lookahead::default(),
@@ -91,6 +95,7 @@ pub fn prepare<'b>(
         compression,
         epoch,
         lookahead,
+        pins,
     };
     timeline.plan(prepared.recorded());
     Ok(prepared)

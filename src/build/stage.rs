@@ -15,6 +15,7 @@ use super::error::display_name;
 use super::images::Library;
 use super::lookahead::Lookahead;
 use super::outlook::{At, Prospect};
+use super::pins::{self, Pins};
 use super::roots::Roots;
 use super::{Error, Options, prepared, unpack};
 use crate::cache::Hit;
@@ -56,6 +57,8 @@ pub struct Builder<'b> {
     pub refused: Once,
     /// What is cached, and where new layers are cached.
     pub lookahead: &'b Lookahead,
+    /// What fetched sources were found to be.
+    pub pins: &'b Pins,
     pub prospects: &'b [Prospect],
     pub timeline: &'b Timeline,
 }
@@ -252,7 +255,7 @@ impl Work<'_> {
                 self.layer_of_changes(makes_layer && !single)?
             }
             Action::Copy(copy) => {
-                let touched = self.copy(copy, roots)?;
+                let touched = self.copy(index, copy, roots)?;
                 self.layer_of(&touched, makes_layer && !single)?
             }
             Action::Workdir(workdir) => {
@@ -355,6 +358,7 @@ impl Work<'_> {
 
     fn copy(
         &mut self,
+        index: usize,
         step: &crate::plan::CopyStep,
         roots: &mut Roots<'_>,
     ) -> Result<Vec<LayerPath>, Error> {
@@ -364,8 +368,11 @@ impl Work<'_> {
         let means = execute::Means {
             net: self.builder.library.client.net(),
             dir: self.builder.work_dir,
+            secrets: &self.builder.options.mounts.secrets,
+            git: &pins::of_add(&self.builder.options.git),
         };
-        let remotes = execute::fetch(step, means)?;
+        let pinned = self.builder.pins.get(&(self.position, index));
+        let remotes = execute::fetch(step, pinned.map_or(&[], Vec::as_slice), means)?;
         Ok(execute::copy(step, &tree, &remotes, &self.root, now())?)
     }
 

@@ -17,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 use crate::image::{Compression, DiffId, Digest, Platform};
 use crate::layer::LayerPath;
 use crate::plan::{
-    Chmod, CopySource, CopyStep, RunMount, RunStep, Sharing, Source, Unpack, WorkdirStep,
+    Chmod, CopySource, CopyStep, GitSource, RunMount, RunStep, Sharing, Source, Unpack, WorkdirStep,
 };
 
 const VERSION: &str = "layer key 1";
@@ -55,6 +55,8 @@ pub enum Input {
     Nothing,
     /// Files of the build context.
     Files(Vec<InputFile>),
+    /// Files of the build context, and what else is fetched, by what it is at the moment.
+    Fetched(Vec<String>, Vec<InputFile>),
     /// A finished stage, by what it ended with.
     Stage(Key),
     /// An image, by its layers.
@@ -195,15 +197,13 @@ pub fn copy(before: &Key, step: &CopyStep, input: &Input, writing: &Writing) -> 
             fields.text(url);
             fields.option(checksum.as_ref(), |fields, text| fields.text(text));
         }
-        CopySource::Git {
-            url,
-            checksum,
-            keep_git_dir,
-        } => {
+        // what else it says follows from the URL
+        CopySource::Git(GitSource {
+            url, keep_git_dir, ..
+        }) => {
             fields.text("git");
             fields.text(url);
-            fields.option(checksum.as_ref(), |fields, text| fields.text(text));
-            fields.option(*keep_git_dir, |fields, keep| fields.flag(keep));
+            fields.flag(*keep_git_dir);
         }
     });
     fields.text(destination);
@@ -321,6 +321,11 @@ impl Fields {
             Input::Nothing => self.text("nothing"),
             Input::Files(files) => {
                 self.text("files");
+                self.list(files, Self::file);
+            }
+            Input::Fetched(fetched, files) => {
+                self.text("fetched");
+                self.list(fetched, |fields, text| fields.text(text));
                 self.list(files, Self::file);
             }
             Input::Stage(key) => {

@@ -4,7 +4,7 @@
 
 mod archive;
 mod fetched;
-mod git;
+pub mod git;
 mod location;
 mod lookup;
 
@@ -95,6 +95,7 @@ impl GitOptions {
     pub fn access(&self) -> git::Access {
         git::Access {
             login: self.login.clone(),
+            authorization: None,
             skip_verify: self.skip_verify,
             ssh: Arc::new(git::SshFiles::load(&self.ssh)),
         }

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Read};
 
+use super::remote::RemoteFile;
 use super::selection::{self, Role, Selection, select};
 use super::target::Target;
 use super::tree::{Candidate, Owners, Tree};
@@ -31,15 +32,22 @@ pub fn copy(
 ) -> Result<Vec<LayerPath>, Error> {
     let exclude = Matcher::new(&step.exclude)?;
     let mut sources = Vec::new();
-    let mut remotes = remotes.iter();
+    let trees: Vec<Option<Tree<'_>>> = remotes.iter().map(files_of_repository).collect();
+    let mut remotes = remotes.iter().zip(&trees);
     for source in &step.sources {
         sources.push(match source {
             CopySource::Path(word) if step.parents => Source::Selection(select(tree, word)?),
             CopySource::Path(word) => Source::Candidates(tree.candidates(word)?),
             CopySource::Inline { name, content } => Source::Inline(name, content),
-            CopySource::Url { .. } | CopySource::Git { .. } => {
-                let remote = remotes.next();
-                Source::Remote(remote.expect("every remote source was fetched"))
+            CopySource::Url { .. } | CopySource::Git(_) => {
+                let remote = remotes.next().expect("every remote source was fetched");
+                match remote {
+                    (Remote::File(file), _) => Source::Remote(file),
+                    (Remote::Repository(checkout), tree) => Source::Repository {
+                        tree: tree.as_ref().expect("a repository has files"),
+                        time: checkout.time.unwrap_or(now),
+                    },
+                }
             }
         });
     }
@@ -56,6 +64,7 @@ pub fn copy(
         exclude: &exclude,
         destination: Destination::of(step),
         links: HashMap::new(),
+        checked_out: None,
         now,
     };
     for source in sources {
@@ -69,6 +78,7 @@ pub fn copy(
             Source::Inline(name, content) => copier.write_inline(name, content)?,
             Source::Remote(remote) => copier.write_remote(remote, step.unpack)?,
             Source::Selection(selection) => copier.copy_selection(&selection)?,
+            Source::Repository { tree, time } => copier.copy_repository(tree, time)?,
         }
     }
     copier.target.finish()
@@ -96,6 +106,7 @@ pub(super) fn replicate(
             is_directory: false,
         },
         links: HashMap::new(),
+        checked_out: None,
         now,
     };
     if found.stat.is_dir() {
@@ -118,8 +129,9 @@ pub(super) fn replicate(
 enum Source<'a> {
     Candidates(Vec<Candidate>),
     Inline(&'a str, &'a [u8]),
-    Remote(&'a Remote),
+    Remote(&'a RemoteFile),
     Selection(Selection),
+    Repository { tree: &'a Tree<'a>, time: Time },
 }
 
 /// Where to, as written.
@@ -155,7 +167,27 @@ struct Copier<'a> {
     destination: Destination,
     /// First copy of each file of the current source that has several names.
     links: HashMap<(u64, u64), LayerPath>,
+    /// The current source is a commit, whose files are of this time.
+    checked_out: Option<Time>,
     now: Time,
+}
+
+impl<'a> Copier<'a> {
+    /// Copies what a repository contains, in place of the files of the tree (GIT-3).
+    fn copy_repository(&mut self, tree: &'a Tree<'a>, time: Time) -> Result<(), Error> {
+        let files = std::mem::replace(&mut self.files, tree.root.nearby());
+        let own = std::mem::replace(&mut self.tree, tree);
+        self.checked_out = Some(time);
+        let top = LayerPath::root();
+        let to = self.target.resolve(&self.destination.path)?;
+        let stat = tree.root.stat(&top)?;
+        if let Some(stat) = stat {
+            self.copy_directory(&top, &stat, &to)?;
+        }
+        self.checked_out = None;
+        (self.tree, self.files) = (own, files);
+        Ok(())
+    }
 }
 
 impl Copier<'_> {
@@ -194,7 +226,7 @@ impl Copier<'_> {
         self.target.put(entry, &mut &*content)
     }
 
-    fn write_remote(&mut self, remote: &Remote, unpack: Unpack) -> Result<(), Error> {
+    fn write_remote(&mut self, remote: &RemoteFile, unpack: Unpack) -> Result<(), Error> {
         let to = self.target.resolve(&self.destination.path)?;
         let open = || {
             remote.content().map_err(|source| Error::Fetch {
@@ -226,7 +258,8 @@ impl Copier<'_> {
         }
         self.target.make_directory(to)?;
         self.copy_tree(from, to, None)?;
-        self.target.set_time(to, stat.mtime);
+        self.target
+            .set_time(to, self.checked_out.unwrap_or(stat.mtime));
         Ok(())
     }
 
@@ -316,7 +349,29 @@ impl Copier<'_> {
         if self.tree.owners == Owners::Root {
             (entry.uid, entry.gid) = (0, 0);
         }
+        if let Some(time) = self.checked_out {
+            entry.mtime = time;
+            // what the umask made of them does not count (GIT-5)
+            entry.mode = match &entry.kind {
+                Kind::File { .. } if entry.mode & 0o100 == 0 => 0o644,
+                Kind::File { .. } | Kind::Directory => 0o755,
+                _ => entry.mode,
+            };
+        }
         Ok(entry)
+    }
+}
+
+/// Returns the files of a repository, without an ignore file: they belong to root.
+fn files_of_repository(remote: &Remote) -> Option<Tree<'_>> {
+    match remote {
+        Remote::File(_) => None,
+        Remote::Repository(checkout) => Some(Tree {
+            root: &checkout.root,
+            ignore: None,
+            owners: Owners::Root,
+            name: "repository",
+        }),
     }
 }
 

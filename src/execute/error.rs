@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::context::dockerignore;
+use crate::context::{self, dockerignore};
 use crate::dockerfile::quote::quoted;
 use crate::image::Digest;
 use crate::layer::{self, LayerPath};
@@ -31,8 +31,15 @@ pub enum Error {
     NonDirectory(LayerPath),
     #[error("{0}: not a directory")]
     NotADirectory(LayerPath),
-    #[error("not supported yet: ADD {0}")]
-    Git(String),
+    #[error("cannot fetch the repository {url}")]
+    Repository {
+        url: String,
+        source: Box<context::GitError>,
+    },
+    #[error("expected checksum to match {wanted}, got {found}")]
+    OtherCommit { wanted: String, found: String },
+    #[error("there is no directory `{path}` in {url}")]
+    NoSubDirectory { url: String, path: String },
     #[error("the source is not a URL")]
     Url,
     #[error("invalid response status {status}: {url}")]
@@ -74,9 +81,10 @@ impl Error {
                 similar: Some(name),
                 ..
             } => Some(format!("there is {}", quoted(name))),
-            Self::Git(_) => {
-                Some("fetch it before the build and copy it, or use RUN with git".to_owned())
-            }
+            Self::Repository { source, .. } if source.is_refusal() => Some(
+                "a private repository needs `--secret id=GIT_AUTH_TOKEN,…` or `--secret id=GIT_AUTH_HEADER,…`".to_owned(),
+            ),
+            Self::Repository { source, .. } => source.help(),
             Self::DigestMismatch { .. } => {
                 Some("the server has something else than --checksum says".to_owned())
             }

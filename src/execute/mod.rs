@@ -26,13 +26,15 @@ mod ignored;
 
 mod remote;
 
+mod repository;
+
 mod error;
 
 pub use copy::copy;
 pub use error::Error;
 pub use ignored::ignored_sources;
 pub use reads::{Hashes, files_of_copy, files_of_mount};
-pub use remote::{Means, Remote, fetch};
+pub use remote::{Means, Pinned, Remote, fetch, pin};
 pub use tree::{Owners, Tree};
 pub use workdir::workdir;
 

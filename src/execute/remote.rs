@@ -1,20 +1,25 @@
 //! Sources of ADD that are on a server: fetched whole before anything is copied.
 //!
 //! # Spec
-//! Language spec 3.10.
+//! Language spec 3.10, 3.11.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::path::Path;
+use std::sync::Arc;
 
+use reqwest::header::AUTHORIZATION;
 use url::Url;
 
 use super::Error;
+use super::mount::Secrets;
+use super::repository::{self, Checkout};
+use crate::context::GitOptions;
 use crate::image::{Digest, Digester};
 use crate::layer::entry::Time;
 use crate::net::percent::decoded;
 use crate::net::redact::redacted;
-use crate::net::{Get, Net};
+use crate::net::{Get, Net, Secret};
 use crate::plan::{CopySource, CopyStep};
 
 /// What fetching takes.
@@ -23,11 +28,47 @@ pub struct Means<'a> {
     pub net: &'a Net,
     /// Where files wait until they are copied; they have no name there.
     pub dir: &'a Path,
+    /// What servers may want to see.
+    pub secrets: &'a Secrets,
+    pub git: &'a GitOptions,
+}
+
+impl Means<'_> {
+    /// Returns a secret that is text, without the line end that files have.
+    pub(super) fn secret(&self, id: &str) -> Option<Secret> {
+        let value = std::str::from_utf8(self.secrets.get(id)?).ok()?;
+        Some(Secret::new(value.trim_end_matches(['\r', '\n'])))
+    }
+}
+
+/// What a server had for one source.
+#[derive(Debug)]
+pub enum Remote {
+    File(Arc<RemoteFile>),
+    Repository(Box<Checkout>),
+}
+
+/// A source of which it is known what it is at the moment.
+#[derive(Debug, Clone)]
+pub enum Pinned {
+    File(Arc<RemoteFile>),
+    /// A repository's commit.
+    Commit(String),
+}
+
+impl Pinned {
+    /// Returns a text that differs where the source does.
+    pub fn identity(&self) -> String {
+        match self {
+            Self::File(file) => format!("{} {} {}", file.digest, file.mtime.seconds, file.name),
+            Self::Commit(id) => id.clone(),
+        }
+    }
 }
 
 /// A file as a server sent it.
 #[derive(Debug)]
-pub struct Remote {
+pub struct RemoteFile {
     /// What it is called in a directory.
     pub name: String,
     pub size: u64,
@@ -40,43 +81,70 @@ pub struct Remote {
 /// Name of a file whose URL has no path (URL-2).
 const UNNAMED: &str = "__unnamed__";
 
-/// Fetches what `step` names by URL, in order.
+/// Finds out what a remote source is at the moment, if that is not known without asking: a commit, or a file that is then kept.
 ///
 /// # Errors
-/// [`Error::Status`] and [`Error::Download`] if a server does not give it, [`Error::DigestMismatch`] if it is not what
-/// `--checksum` says; git repositories are not supported yet.
-pub fn fetch(step: &CopyStep, means: Means<'_>) -> Result<Vec<Remote>, Error> {
+/// Those of [`fetch`].
+pub fn pin(source: &CopySource, means: Means<'_>) -> Result<Option<Pinned>, Error> {
+    Ok(match source {
+        CopySource::Url {
+            url,
+            checksum: None,
+        } => Some(Pinned::File(Arc::new(RemoteFile::fetch(url, means)?))),
+        CopySource::Git(git) => Some(Pinned::Commit(repository::commit(git, means)?)),
+        CopySource::Url { .. } | CopySource::Path(_) | CopySource::Inline { .. } => None,
+    })
+}
+
+/// Fetches what `step` names by URL, in order; `pinned` has for each source, if anything, what [`pin`] found.
+///
+/// # Errors
+/// [`Error::Status`] and [`Error::Download`] if a server does not give it, [`Error::DigestMismatch`] and [`Error::OtherCommit`] if
+/// it is not what `--checksum` says, [`Error::Repository`] for repositories.
+pub fn fetch(
+    step: &CopyStep,
+    pinned: &[Option<Pinned>],
+    means: Means<'_>,
+) -> Result<Vec<Remote>, Error> {
     let mut remotes = Vec::new();
-    for source in &step.sources {
-        match source {
-            CopySource::Url { url, checksum } => {
-                let remote = Remote::fetch(url, means)?;
+    for (index, source) in step.sources.iter().enumerate() {
+        let pinned = pinned.get(index).cloned().flatten();
+        match (source, pinned) {
+            (CopySource::Url { .. }, Some(Pinned::File(file))) => remotes.push(Remote::File(file)),
+            (CopySource::Url { url, checksum }, _) => {
+                let file = RemoteFile::fetch(url, means)?;
                 let wanted = checksum.as_deref();
                 if let Some(wanted) = wanted.map(str::to_ascii_lowercase)
-                    && wanted != remote.digest.as_str()
+                    && wanted != file.digest.as_str()
                 {
-                    let got = remote.digest;
+                    let got = file.digest;
                     return Err(Error::DigestMismatch { got, wanted });
                 }
-                remotes.push(remote);
+                remotes.push(Remote::File(Arc::new(file)));
             }
-            CopySource::Git { url, .. } => {
-                let shown = url.parse().map(|url| redacted(&url));
-                return Err(Error::Git(
-                    shown.unwrap_or_else(|_| "git repository".into()),
-                ));
+            (CopySource::Git(git), pinned) => {
+                let id = match pinned {
+                    Some(Pinned::Commit(id)) => id,
+                    _ => repository::commit(git, means)?,
+                };
+                let checkout = repository::check_out(git, &id, means)?;
+                remotes.push(Remote::Repository(Box::new(checkout)));
             }
-            CopySource::Path(_) | CopySource::Inline { .. } => {}
+            (CopySource::Path(_) | CopySource::Inline { .. }, _) => {}
         }
     }
     Ok(remotes)
 }
 
-impl Remote {
+impl RemoteFile {
     fn fetch(text: &str, means: Means<'_>) -> Result<Self, Error> {
         let url: Url = text.parse().map_err(|_| Error::Url)?;
         let (name, shown) = (name(&url), redacted(&url));
-        let download = means.net.get(&Get::new(url)).map_err(Error::Download)?;
+        let authorization = authorization(&url, means);
+        let mut get = Get::new(url);
+        get.headers
+            .extend(authorization.map(|header| (AUTHORIZATION, header)));
+        let download = means.net.get(&get).map_err(Error::Download)?;
         if !(200..400).contains(&download.status.as_u16()) {
             return Err(Error::Status {
                 status: download.status.as_u16(),
@@ -126,6 +194,19 @@ impl Write for Hashing {
     fn flush(&mut self) -> io::Result<()> {
         self.file.flush()
     }
+}
+
+/// Returns what opens a server, if there is a secret for it (URL-7).
+fn authorization(url: &Url, means: Means<'_>) -> Option<Secret> {
+    let host = url.host_str()?;
+    let hosts = url.port().map(|port| format!("{host}:{port}"));
+    let hosts = hosts.into_iter().chain([host.to_owned()]);
+    let mut found = hosts.filter_map(|host| {
+        let token = means.secret(&format!("HTTP_AUTH_TOKEN_{host}"));
+        let bearer = token.map(|token| Secret::new(format!("Bearer {}", token.reveal())));
+        means.secret(&format!("HTTP_AUTH_HEADER_{host}")).or(bearer)
+    });
+    found.next()
 }
 
 /// Returns the last part of the path, decoded, so that an encoded slash does not get into a name.

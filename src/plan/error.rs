@@ -1,6 +1,6 @@
 //! What can be wrong with a Dockerfile's meaning.
 
-use super::mount;
+use super::{git, mount};
 use crate::dockerfile::quote::quoted;
 use crate::dockerfile::{self, Span, expand, suggest};
 use crate::image;
@@ -49,6 +49,8 @@ pub enum Problem {
     Expand(#[from] expand::Error),
     #[error(transparent)]
     Mount(#[from] mount::Error),
+    #[error(transparent)]
+    Git(#[from] git::Error),
     #[error("invalid chmod parameter: '{0}'. it should be octal string and between 0 and 07777")]
     OctalMode(String),
     #[error("invalid chmod parameter: '{0}': invalid syntax")]

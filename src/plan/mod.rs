@@ -6,6 +6,7 @@
 mod chmod;
 mod epoch;
 mod error;
+mod git;
 mod graph;
 mod history;
 mod image_name;
@@ -25,6 +26,7 @@ use std::fmt;
 
 pub use chmod::Chmod;
 pub use error::{Error, Problem};
+pub use git::{Error as GitSourceError, GitReference, GitSource};
 pub use image_name::{ImageName, LayoutName};
 pub use mount::Error as MountError;
 pub use named::{NamedContext, NamedContextError, NamedSource};

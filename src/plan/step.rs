@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Chmod, ImageName};
+use super::{Chmod, GitSource, ImageName};
 use crate::dockerfile::Span;
 use crate::dockerfile::instruction::{Heredoc, Network, Security};
 use crate::image::Platform;
@@ -208,11 +208,7 @@ pub enum CopySource {
         checksum: Option<String>,
     },
     /// `ADD` of a git repository.
-    Git {
-        url: String,
-        checksum: Option<String>,
-        keep_git_dir: Option<bool>,
-    },
+    Git(GitSource),
 }
 
 /// A directory to be created if missing.

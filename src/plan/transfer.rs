@@ -5,7 +5,7 @@
 
 use super::chmod::Invalid;
 use super::stage::Evaluation;
-use super::{Action, Chmod, CopySource, CopyStep, Problem, Source, Unpack};
+use super::{Action, Chmod, CopySource, CopyStep, GitSource, Problem, Source, Unpack};
 use crate::dockerfile::expand::expand_heredoc;
 use crate::dockerfile::instruction::{Add, Copy, Transfer};
 
@@ -52,11 +52,10 @@ impl Evaluation<'_> {
                 url: source,
                 checksum: checksum.as_deref().map(sha256).transpose()?,
             }),
-            Place::Git => Ok(CopySource::Git {
-                url: source,
-                checksum: checksum.clone(),
-                keep_git_dir: add.keep_git_dir,
-            }),
+            Place::Git => {
+                let git = GitSource::parse(&source, checksum.as_deref(), add.keep_git_dir);
+                Ok(CopySource::Git(git?))
+            }
         })?;
         if checksum.is_some() && matches!(step.sources[..], [CopySource::Inline { .. }]) {
             return Err(Problem::ChecksumOfLocal);
@@ -141,7 +140,7 @@ fn created_by(keyword: &str, step: &CopyStep, mode: Option<String>) -> String {
     words.extend(mode.map(|mode| format!("--chmod={mode}")));
     words.extend(step.sources.iter().map(|source| match source {
         CopySource::Path(path) => path.clone(),
-        CopySource::Url { url, .. } | CopySource::Git { url, .. } => url.clone(),
+        CopySource::Url { url, .. } | CopySource::Git(GitSource { url, .. }) => url.clone(),
         CopySource::Inline { name, .. } => format!("<<{name}"),
     }));
     words.push(step.destination.clone());

@@ -76,6 +76,20 @@ fn run_step() -> RunStep {
     }
 }
 
+fn git_source(keep_git_dir: bool) -> GitSource {
+    GitSource {
+        url: "u".to_owned(),
+        repository: "u".to_owned(),
+        reference: crate::plan::GitReference::Default,
+        sub_directory: String::new(),
+        commit: None,
+        by_commit: false,
+        keep_git_dir,
+        submodules: true,
+        commit_time: false,
+    }
+}
+
 fn copy_step() -> CopyStep {
     CopyStep {
         unpack: Unpack::Never,
@@ -210,8 +224,8 @@ fn whatever_a_copy_reads_and_writes_is_in_its_key() {
         ("heredoc name",    &|s| s.0.sources[1] = CopySource::Inline { name: "E".into(), content: b"text".to_vec() }),
         ("a URL",           &|s| s.0.sources[1] = CopySource::Url { url: "u".into(), checksum: None }),
         ("its checksum",    &|s| s.0.sources[1] = CopySource::Url { url: "u".into(), checksum: Some("c".into()) }),
-        ("git",             &|s| s.0.sources[1] = CopySource::Git { url: "u".into(), checksum: None, keep_git_dir: None }),
-        ("git dir",         &|s| s.0.sources[1] = CopySource::Git { url: "u".into(), checksum: None, keep_git_dir: Some(true) }),
+        ("git",             &|s| s.0.sources[1] = CopySource::Git(git_source(false))),
+        ("git dir",         &|s| s.0.sources[1] = CopySource::Git(git_source(true))),
         ("source order",    &|s| s.0.sources.reverse()),
         ("destination",     &|s| s.0.destination = "/dst".into()),
         ("directory",       &|s| s.0.working_dir = "/w".into()),

@@ -26,12 +26,13 @@ use git2::build::CheckoutBuilder;
 use git2::{Oid, Repository};
 use tracing::info;
 
-use crate::net;
-pub use address::{Login, is_scp};
+use crate::net::{self, Secret};
+pub use address::{Address, Login, is_scp};
 pub use session::Remote;
 use session::Session;
 pub use spec::{Spec, Wanted};
 pub use ssh::{Files as SshFiles, Options as SshOptions};
+pub use web::basic;
 
 /// Levels of submodules inside each other, as many as kaniko follows.
 const SUBMODULE_DEPTH: u32 = 10;
@@ -58,6 +59,8 @@ pub enum Error {
     Refused { url: String, message: String },
     #[error("invalid branch: {0}")]
     NoBranch(String),
+    #[error("{0} is no address of a repository")]
+    Address(String),
     #[error("there is no `{name}` in {url}")]
     NoReference { name: String, url: String },
     #[error("the address of the submodule `{0}` cannot be used")]
@@ -69,15 +72,23 @@ pub enum Error {
 }
 
 impl Error {
+    /// Tells whether the server wants to know who asks.
+    pub fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            Self::Status {
+                status: 401 | 403 | 404,
+                ..
+            }
+        )
+    }
+
     /// Returns what the user can do about it, if anything; printed after `help:`.
     pub fn help(&self) -> Option<String> {
         match self {
             Self::Net(error) => error.help(),
             Self::Ssh(error) => error.help(),
-            Self::Status {
-                status: 401 | 403 | 404,
-                ..
-            } => Some(
+            _ if self.is_refusal() => Some(
                 "a private repository needs GIT_TOKEN, or GIT_USERNAME and GIT_PASSWORD".into(),
             ),
             _ => None,
@@ -90,6 +101,8 @@ impl Error {
 pub struct Access {
     /// For web servers.
     pub login: Option<Login>,
+    /// The whole `Authorization` header for web servers, in place of a login.
+    pub authorization: Option<Secret>,
     /// Accepts any certificate.
     pub skip_verify: bool,
     pub ssh: Arc<SshFiles>,
@@ -118,6 +131,24 @@ pub fn clone(
         submodules(remote, &repository, extent.depth, 0)?;
     }
     Ok(id)
+}
+
+/// Finds the commit that a reference stands for at the moment.
+pub fn find(remote: &Remote<'_>, wanted: &Wanted) -> Result<String, Error> {
+    if let Wanted::Commit(id) = wanted {
+        return Ok(id.clone());
+    }
+    let mut session = remote.connect()?;
+    resolve(remote, &mut session, wanted).map(|(_, id)| id)
+}
+
+/// Returns when a commit was made, in seconds since 1970; `dir` is what [`clone()`] filled.
+pub fn commit_time(dir: &Path, id: &str) -> Result<i64, Error> {
+    let repository = Repository::open(dir)?;
+    let commit = repository
+        .find_object(Oid::from_str(id)?, None)?
+        .peel_to_commit()?;
+    Ok(commit.time().seconds())
 }
 
 /// Finds the commit, and the full name of the branch if it is one.

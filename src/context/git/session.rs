@@ -86,7 +86,9 @@ impl<'n> Remote<'n> {
         let (address, typed) = self.address.submodule(url)?;
         let mut access = self.access.clone();
         let own = access.login.take();
-        access.login = typed.or(own.filter(|_| address.is_beside(&self.address)));
+        let is_beside = address.is_beside(&self.address);
+        access.login = typed.or(own.filter(|_| is_beside));
+        access.authorization = access.authorization.filter(|_| is_beside);
         Some(Self {
             net: self.net,
             address,

@@ -40,8 +40,9 @@ impl Web<'_> {
     fn send(&self, mut get: Get) -> Result<Box<dyn Read + Send>, Error> {
         let version = HeaderName::from_static("git-protocol");
         get.headers.push((version, Secret::new("version=2")));
-        if let Some(login) = &self.access.login {
-            get.headers.push((AUTHORIZATION, basic(login)));
+        let login = || self.access.login.as_ref().map(basic);
+        if let Some(header) = self.access.authorization.clone().or_else(login) {
+            get.headers.push((AUTHORIZATION, header));
         }
         get.profile = Profile {
             skip_verify: self.access.skip_verify,
@@ -65,7 +66,8 @@ impl Web<'_> {
     }
 }
 
-fn basic((user, password): &Login) -> Secret {
+/// Returns the `Authorization` header for a user and a password.
+pub fn basic((user, password): &Login) -> Secret {
     let pair = STANDARD.encode(format!("{}:{}", user.reveal(), password.reveal()));
     Secret::new(format!("Basic {pair}"))
 }

@@ -67,7 +67,7 @@ impl Secrets {
         Ok(Self(secrets))
     }
 
-    pub(super) fn get(&self, id: &str) -> Option<&[u8]> {
+    pub(in crate::execute) fn get(&self, id: &str) -> Option<&[u8]> {
         self.0.get(id).map(Vec::as_slice)
     }
 }

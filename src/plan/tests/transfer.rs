@@ -1,6 +1,6 @@
 //! Language spec 3.5, 3.8 to 3.11: what is decided before anything is copied.
 
-use super::{Action, Case, Chmod, CopySource, CopyStep, Source, Unpack};
+use super::{Action, Case, Chmod, CopySource, CopyStep, GitReference, GitSource, Source, Unpack};
 
 fn step(instruction: &str) -> CopyStep {
     let text = format!("FROM x AS b\nFROM x\nENV V=value\nWORKDIR /w\n{instruction}");
@@ -64,11 +64,17 @@ fn add_has_more_kinds_of_sources() {
     };
     assert_eq!((add.sources, add.unpack), (vec![url], Unpack::Local));
     let add = step("ADD --keep-git-dir --unpack --checksum=abc https://h/a.git#main /d");
-    let git = CopySource::Git {
+    let git = CopySource::Git(GitSource {
         url: "https://h/a.git#main".to_owned(),
-        checksum: Some("abc".to_owned()),
-        keep_git_dir: Some(true),
-    };
+        repository: "https://h/a.git".to_owned(),
+        reference: GitReference::Any("main".to_owned()),
+        sub_directory: String::new(),
+        commit: Some("abc".to_owned()),
+        by_commit: false,
+        keep_git_dir: true,
+        submodules: true,
+        commit_time: false,
+    });
     assert_eq!((add.sources, add.unpack), (vec![git], Unpack::Always));
     assert_eq!(step("ADD --unpack=false a /d").unpack, Unpack::Never);
 }

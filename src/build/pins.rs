@@ -1,0 +1,56 @@
+//! What remote sources are at the moment, found out before the cache is looked into.
+
+use std::collections::BTreeMap;
+
+use super::outlook::At;
+use super::{Error, Options, workspace};
+use crate::context::GitOptions;
+use crate::execute::{self, Means, Pinned};
+use crate::net::Net;
+use crate::plan::{Action, Plan};
+
+/// For each step that fetches something, what each of its sources is; absent for sources about which nothing needs to be asked.
+pub type Pins = BTreeMap<At, Vec<Option<Pinned>>>;
+
+/// Asks for the commits that repositories are at, and fetches files that no checksum names.
+///
+/// # Errors
+/// That something is not to be had, at its instruction.
+pub fn pins(plan: &Plan, net: &Net, options: &Options) -> Result<Pins, Error> {
+    let mut pins = Pins::new();
+    let dir = match &options.work_dir {
+        Some(dir) => dir.as_path(),
+        None => workspace::temporary_parent(),
+    };
+    let git = of_add(&options.git);
+    for (position, stage) in plan.stages.iter().enumerate() {
+        for (index, step) in stage.steps.iter().enumerate() {
+            let Action::Copy(copy) = &step.action else {
+                continue;
+            };
+            let means = Means {
+                net,
+                dir,
+                secrets: &options.mounts.secrets,
+                git: &git,
+            };
+            let sources = copy.sources.iter();
+            let found: Result<Vec<_>, _> = sources.map(|s| execute::pin(s, means)).collect();
+            let found = found.map_err(|error| Error::at(stage, step, error.into()))?;
+            if found.iter().any(Option::is_some) {
+                pins.insert((position, index), found);
+            }
+        }
+    }
+    Ok(pins)
+}
+
+/// Returns how ADD opens repositories: what opens the build context is shown to no other server.
+pub fn of_add(git: &GitOptions) -> GitOptions {
+    GitOptions {
+        branch: None,
+        login: None,
+        skip_verify: false,
+        ..git.clone()
+    }
+}
