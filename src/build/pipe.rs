@@ -1,7 +1,7 @@
 //! Reading ahead on another thread, with bounded memory.
 
 use std::io::{self, Read};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 
 const CHUNK: usize = 256 << 10;
 /// Chunks under way; with one on each side, 2 MiB.
@@ -11,6 +11,8 @@ const CHUNKS: usize = 6;
 pub struct ReadAhead {
     chunks: Receiver<io::Result<Vec<u8>>>,
     chunk: io::Cursor<Vec<u8>>,
+    /// Chunks that were read go back to be filled again: memory that one thread takes and another gives back piles up.
+    empties: Sender<Vec<u8>>,
     ended: bool,
 }
 
@@ -19,23 +21,31 @@ pub fn read_ahead<R: Read>(
     open: impl FnOnce() -> io::Result<R> + Send + 'static,
 ) -> io::Result<ReadAhead> {
     let (sender, chunks) = sync_channel(CHUNKS);
+    let (empties, used) = channel();
     std::thread::Builder::new()
         .name("read-ahead".to_owned())
         .spawn(move || match open() {
-            Ok(source) => pump(source, &sender),
+            Ok(source) => pump(source, &sender, &used),
             // whoever does not listen any more does not miss it
             Err(error) => drop(sender.send(Err(error))),
         })?;
     Ok(ReadAhead {
         chunks,
         chunk: io::Cursor::default(),
+        empties,
         ended: false,
     })
 }
 
-fn pump(mut source: impl Read, sender: &SyncSender<io::Result<Vec<u8>>>) {
+fn pump(
+    mut source: impl Read,
+    sender: &SyncSender<io::Result<Vec<u8>>>,
+    used: &Receiver<Vec<u8>>,
+) {
     loop {
-        let mut chunk = Vec::with_capacity(CHUNK);
+        let used = used.try_iter().find(|chunk| chunk.capacity() >= CHUNK);
+        let mut chunk = used.unwrap_or_else(|| Vec::with_capacity(CHUNK));
+        chunk.clear();
         let read = source.by_ref().take(CHUNK as u64).read_to_end(&mut chunk);
         // bytes before an error are no use to anybody: the error itself ends the stream
         let message = read.map(|_| chunk);
@@ -60,7 +70,9 @@ impl Read for ReadAhead {
             let vanished = |_| io::Error::other("the thread that reads ahead ended early");
             let chunk = self.chunks.recv().map_err(vanished)??;
             self.ended = chunk.is_empty();
-            self.chunk = io::Cursor::new(chunk);
+            let read = std::mem::replace(&mut self.chunk, io::Cursor::new(chunk));
+            // nobody fills it any more once the source has ended
+            let _ = self.empties.send(read.into_inner());
         }
     }
 }

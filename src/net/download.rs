@@ -19,8 +19,8 @@ use super::{Error, Net, Profile, Secret};
 
 /// Nothing received for this long means that the connection is dead.
 const STALL_LIMIT: Duration = Duration::from_secs(60);
-/// Pieces that wait for the reader; a piece has 16 KiB or so.
-const PIECES: usize = 64;
+/// Pieces that wait for the reader; a piece has up to 400 KiB where the network is fast.
+const PIECES: usize = 4;
 
 /// One GET; user and password in the URL become its credentials.
 #[derive(Debug, Clone)]

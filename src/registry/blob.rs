@@ -52,8 +52,8 @@ struct Flow {
     keeping: Option<Keeping>,
 }
 
-/// Pieces that wait for the reader; a piece has 16 KiB or so.
-const PIECES: usize = 64;
+/// Pieces that wait for the reader; a piece has up to 400 KiB where the network is fast.
+const PIECES: usize = 4;
 
 impl Client {
     /// Starts to pull a blob of a repository; `image` is what [`RemoteImage::source`](super::RemoteImage) says, if it

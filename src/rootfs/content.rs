@@ -1,8 +1,8 @@
 //! Hashes of what files contain, taken while the bytes pass through.
 
-use std::collections::HashMap;
 use std::io::{self, Read, Write};
 
+use hashbrown::HashTable;
 use sha2::{Digest, Sha256};
 
 use super::Stat;
@@ -18,34 +18,62 @@ impl ContentHash {
 }
 
 /// What is known of files by inode. A row holds for as long as the inode's ctime stands still.
+///
+/// About 48 bytes a file: rows stand in segments that never move, and the index has their positions only.
 #[derive(Debug, Default)]
 pub(super) struct Table {
-    rows: HashMap<u64, Row>,
+    index: HashTable<u32>,
+    segments: Vec<Vec<Row>>,
     moved: Vec<(u64, i64, i64)>,
 }
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Row {
+    inode: u64,
     ctime: i64,
     pub hash: ContentHash,
     /// Whether it is known to have no extended attributes.
     pub is_bare: bool,
 }
 
+const SEGMENT: usize = 4096;
+
 impl Table {
     pub fn insert(&mut self, stat: &Stat, hash: ContentHash, is_bare: bool) {
-        let ctime = stat.ctime;
         let row = Row {
-            ctime,
+            inode: stat.inode,
+            ctime: stat.ctime,
             hash,
             is_bare,
         };
-        self.rows.insert(stat.inode, row);
+        if let Some(place) = self.find(stat.inode) {
+            self.segments[place / SEGMENT][place % SEGMENT] = row;
+            return;
+        }
+        if self.segments.last().is_none_or(|s| s.len() == SEGMENT) {
+            self.segments.push(Vec::with_capacity(SEGMENT));
+        }
+        let full = (self.segments.len() - 1) * SEGMENT;
+        let segment = self.segments.last_mut().expect("one was just made");
+        let place = u32::try_from(full + segment.len());
+        let place = place.expect("four billion files need more memory than this");
+        segment.push(row);
+        let segments = &self.segments;
+        let rehash = |place: &u32| spread(row_at(segments, *place).inode);
+        self.index
+            .insert_unique(spread(stat.inode), place, rehash);
     }
 
     pub fn get(&self, inode: u64, ctime: i64) -> Option<Row> {
-        let row = self.rows.get(&inode).filter(|row| row.ctime == ctime);
-        row.copied()
+        let place = self.find(inode)?;
+        let row = self.segments[place / SEGMENT][place % SEGMENT];
+        (row.ctime == ctime).then_some(row)
+    }
+
+    fn find(&self, inode: u64) -> Option<usize> {
+        let is_it = |place: &u32| row_at(&self.segments, *place).inode == inode;
+        let place = self.index.find(spread(inode), is_it)?;
+        Some(*place as usize)
     }
 
     /// Carries a row over a change of our own that leaves content and attributes alone.
@@ -64,9 +92,26 @@ impl Table {
         std::mem::take(&mut self.moved)
     }
 
-    pub fn clear(&mut self) {
-        self.rows = HashMap::new();
+    /// Returns of how many files something is known.
+    pub fn len(&self) -> usize {
+        self.index.len()
     }
+
+    pub fn clear(&mut self) {
+        self.index = HashTable::new();
+        self.segments = Vec::new();
+    }
+}
+
+fn row_at(segments: &[Vec<Row>], place: u32) -> &Row {
+    let place = place as usize;
+    &segments[place / SEGMENT][place % SEGMENT]
+}
+
+/// Inode numbers follow each other; a hash table wants bits from everywhere.
+fn spread(inode: u64) -> u64 {
+    let product = inode.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    product ^ (product >> 32)
 }
 
 /// Computes a [`ContentHash`] piece by piece.
@@ -124,5 +169,44 @@ pub(super) fn copy(
         hasher.update(&buffer[..n]);
         to.write_all(&buffer[..n]).map_err(CopyError::Write)?;
         size += n as u64;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rootfs::testing::{Scratch, file};
+
+    #[test]
+    fn a_row_holds_while_its_ctime_does() {
+        let t = Scratch::new();
+        t.put(&file("f", 0o644, 0), "");
+        let stat = t.root.stat(&crate::layer::LayerPath::clean("f"));
+        let stat = stat.unwrap().unwrap();
+        let at = |inode, ctime| Stat {
+            inode,
+            ctime,
+            ..stat
+        };
+        let mut table = Table::default();
+        let count = SEGMENT as u64 * 3 + 1;
+        for inode in 0..count {
+            let hash = ContentHash::of(&inode.to_le_bytes());
+            table.insert(&at(inode, 1), hash, inode % 2 == 0);
+        }
+        table.follow(&at(7, 1), &at(7, 2));
+        table.follow(&at(8, 9), &at(8, 10));
+        table.insert(&at(9, 3), ContentHash::of(b"9"), true);
+        for inode in (0..count).filter(|inode| !(7..=9).contains(inode)) {
+            let row = table.get(inode, 1).unwrap();
+            assert_eq!(row.hash, ContentHash::of(&inode.to_le_bytes()));
+            assert_eq!(row.is_bare, inode % 2 == 0);
+        }
+        assert_eq!(table.len() as u64, count);
+        let known = [(7, 1), (7, 2), (8, 1), (8, 10), (9, 1), (9, 3), (count, 1)];
+        let found = known.map(|(inode, ctime)| table.get(inode, ctime).is_some());
+        assert_eq!(found, [false, true, true, false, false, true, false]);
+        table.clear();
+        assert!(table.len() == 0 && table.get(7, 2).is_none());
     }
 }

@@ -56,6 +56,11 @@ impl Rootfs {
         Some(self.content().get(inode, ctime)?.hash)
     }
 
+    /// Returns of how many files the content is known.
+    pub(crate) fn known_files(&self) -> usize {
+        self.content().len()
+    }
+
     /// Tells whether the file `stat` is known to have no extended attributes.
     pub(super) fn is_bare(&self, stat: &Stat) -> bool {
         let known = self.content().get(stat.inode, stat.ctime);

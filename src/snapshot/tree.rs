@@ -52,6 +52,9 @@ pub struct Moved {
 /// Looks at all of `root`. Content is read only where it did not pass through the root.
 pub fn scan(root: &Rootfs, options: &Options<'_>) -> Result<Tree, Error> {
     let mut tree = Tree::default();
+    // Growing step by step would hold the nodes twice. Most trees have a directory or link for ten files.
+    let known = root.known_files();
+    tree.nodes.reserve_exact(known + known / 8);
     let mut walk = root.walk(&LayerPath::root())?;
     while let Some(found) = walk.next()? {
         let (stat, depth) = (found.stat, found.depth);

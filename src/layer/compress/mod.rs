@@ -78,8 +78,8 @@ impl<W: Write> Encoder<W> {
     pub fn finish(mut self) -> io::Result<W> {
         if let Some(stream) = &mut self.stream {
             stream.submit(&mut self.output, true)?;
-            while let Some(bytes) = stream.pool.next(0) {
-                self.output.write_all(&bytes?)?;
+            while let Some(compressed) = stream.pool.next(0) {
+                self.output.write_all(&compressed?.0)?;
             }
             if stream.gzip {
                 self.output.write_all(&stream.crc.sum().to_le_bytes())?;
@@ -132,8 +132,11 @@ impl Stream {
             last,
         })?;
         let in_flight = self.pool.in_flight_at_most();
-        while let Some(bytes) = self.pool.next(in_flight) {
-            output.write_all(&bytes?)?;
+        while let Some(compressed) = self.pool.next(in_flight) {
+            let (bytes, mut used) = compressed?;
+            output.write_all(&bytes)?;
+            used.clear();
+            self.block = used;
         }
         if !last {
             self.block.reserve_exact(BLOCK);

@@ -8,7 +8,8 @@ use std::thread;
 
 use super::codec::{Block, Codec, Machine};
 
-type Compressed = io::Result<Vec<u8>>;
+/// The compressed bytes, and the memory of the block, to be filled again: what one thread takes and another gives back piles up.
+type Compressed = io::Result<(Vec<u8>, Vec<u8>)>;
 type Job = (Block, Sender<Compressed>);
 
 /// Compresses blocks; threads are started with the second block, so that a small layer costs none.
@@ -53,7 +54,7 @@ impl Pool {
             _ => {
                 let compressed = Machine::new(self.codec)?.compress(&block);
                 sender
-                    .send(compressed)
+                    .send(compressed.map(|bytes| (bytes, block.bytes)))
                     .map_err(|_| io::Error::other("the receiver stands in the queue"))
             }
         }
@@ -103,6 +104,6 @@ fn work(codec: Codec, jobs: &Mutex<Receiver<Job>>) {
             Err(e) => Err(io::Error::new(e.kind(), e.to_string())),
         };
         // nobody waits any more when the encoder was dropped
-        let _ = result.send(compressed);
+        let _ = result.send(compressed.map(|bytes| (bytes, block.bytes)));
     }
 }
