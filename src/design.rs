@@ -41,6 +41,14 @@
 //! first, with BuildKit's words `local source for context:NAME`. Files of directories and repositories belong to root, those of archives to
 //! whom the archive says. Contexts are opened if a needed stage reads them, all before the first step.
 //!
+//! # Stages side by side
+//!
+//! Stages that do not wait for each other are built at the same time, one a processor unless the control group has less than a gigabyte of
+//! memory for each: what their commands take is not ours to know. Not in place, where commands see one `/` and whatever opens a path
+//! meanwhile sees what they see. The first error in time is the build's, and ends the commands of the other stages. Lines of commands
+//! that print at the same time have their stage in front of them; the rest of the log is not reordered, because waiting for it would hide
+//! what a build is doing.
+//!
 //! # The binary
 //!
 //! Static on glibc (`+crt-static`) where no musl target is installed; the same source serves both. Names of hosts are resolved by

@@ -24,5 +24,6 @@ mod refusals;
 mod registry_process;
 mod regressions;
 mod run_isolation;
+mod stages;
 mod support;
 mod timeout;

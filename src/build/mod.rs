@@ -12,6 +12,7 @@ mod contexts;
 mod error;
 mod images;
 mod isolate;
+mod jobs;
 mod keys;
 mod lookahead;
 mod outline;
@@ -20,6 +21,7 @@ mod pins;
 mod pipe;
 mod prepared;
 mod roots;
+mod schedule;
 mod stage;
 mod unpack;
 mod workspace;
@@ -63,6 +65,8 @@ pub struct Options {
     pub plan: plan::Options,
     /// How named contexts are fetched that are git repositories.
     pub git: GitOptions,
+    /// `--jobs`: how many stages are built at a time; absent for what suits the machine.
+    pub jobs: Option<usize>,
     pub isolation: IsolationOptions,
     /// The work directory, unless commands run in place; absent for a fresh one.
     pub work_dir: Option<PathBuf>,
@@ -149,7 +153,7 @@ pub fn build(
         isolate::check(isolation.isolation(), &plan, &foreseen, &options.mounts)?;
     }
     let ids = isolation.as_ref().map(|i| i.isolation().id_shift());
-    let mut roots = Roots::new(workspace.of_roots(), &library, ids.unwrap_or_default());
+    let roots = Roots::new(workspace.of_roots(), &library, ids.unwrap_or_default());
     let shelf = isolation.as_ref().map(|isolation| {
         Shelf::new(mount::Options {
             work_dir: workspace.of_roots().dir(),
@@ -160,6 +164,7 @@ pub fn build(
             interrupt,
         })
     });
+    let dependencies = jobs::dependencies(&plan, &prospects);
     let builder = Builder {
         plan: &plan,
         options,
@@ -169,6 +174,14 @@ pub fn build(
         isolation: isolation.as_ref().map(Closing::isolation),
         shelf: shelf.as_ref(),
         interrupt,
+        halt: Interrupt::new(),
+        jobs: jobs::jobs(
+            options.jobs,
+            isolation.as_ref().map(Closing::isolation),
+            &prospects,
+            &dependencies,
+        ),
+        dependencies,
         store: &store,
         work_dir: workspace.of_roots().dir(),
         family,
@@ -181,7 +194,7 @@ pub fn build(
         prospects: &prospects,
         timeline,
     };
-    let lineages = builder.stages(&mut roots);
+    let lineages = builder.stages(&roots);
     // layers made before a failure are cached too, unless somebody wants to end
     let stored = match interrupt.check() {
         Ok(()) => lookahead.finish(),

@@ -37,11 +37,7 @@ pub fn read_ahead<R: Read>(
     })
 }
 
-fn pump(
-    mut source: impl Read,
-    sender: &SyncSender<io::Result<Vec<u8>>>,
-    used: &Receiver<Vec<u8>>,
-) {
+fn pump(mut source: impl Read, sender: &SyncSender<io::Result<Vec<u8>>>, used: &Receiver<Vec<u8>>) {
     loop {
         let used = used.try_iter().find(|chunk| chunk.capacity() >= CHUNK);
         let mut chunk = used.unwrap_or_else(|| Vec::with_capacity(CHUNK));

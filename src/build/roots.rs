@@ -1,7 +1,8 @@
 //! Whose private roots exist: those of stages until their last consumer is done, and those of images that are copied from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufReader, BufWriter, Write};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::image::Platform;
 use crate::layer::{Limits, Reader, Writer};
@@ -15,15 +16,25 @@ use super::{Error, unpack};
 
 const BUFFER: usize = 256 << 10;
 
-/// The roots of one build.
+/// The roots of one build, shared by the stages that are built at the same time.
 pub struct Roots<'b> {
     workspace: &'b Workspace,
     library: &'b Library<'b>,
     ids: IdShift,
-    stages: BTreeMap<usize, Rootfs>,
-    images: BTreeMap<(ImageName, Platform), Rootfs>,
+    stages: Mutex<Stages>,
+    images: Mutex<BTreeMap<(ImageName, Platform), Slot>>,
     /// For an empty source (`FROM scratch` as a name).
-    empty: Option<Rootfs>,
+    empty: Mutex<Option<Arc<Rootfs>>>,
+}
+
+/// The root of an image, once somebody has unpacked it; whoever wants the same one meanwhile waits.
+type Slot = Arc<Mutex<Option<Arc<Rootfs>>>>;
+
+#[derive(Default)]
+struct Stages {
+    /// The roots of stages that somebody still wants to read.
+    kept: BTreeMap<usize, Arc<Rootfs>>,
+    finished: BTreeSet<usize>,
 }
 
 impl<'b> Roots<'b> {
@@ -32,9 +43,9 @@ impl<'b> Roots<'b> {
             workspace,
             library,
             ids,
-            stages: BTreeMap::new(),
-            images: BTreeMap::new(),
-            empty: None,
+            stages: Mutex::default(),
+            images: Mutex::default(),
+            empty: Mutex::default(),
         }
     }
 
@@ -44,98 +55,102 @@ impl<'b> Roots<'b> {
     }
 
     /// Keeps the root of a finished stage for its consumers.
-    pub fn keep(&mut self, stage: usize, root: Rootfs) {
-        self.stages.insert(stage, root);
-    }
-
-    /// Returns the root of a finished stage.
-    pub fn stage(&self, stage: usize) -> &Rootfs {
-        &self.stages[&stage]
+    pub fn keep(&self, stage: usize, root: Rootfs) {
+        lock(&self.stages).kept.insert(stage, Arc::new(root));
     }
 
     /// Returns a root that holds what `base` holds: that root itself if `stage` is its only consumer left, else a copy.
-    pub fn continue_from(
-        &mut self,
-        base: usize,
-        stage: usize,
-        plan: &Plan,
-    ) -> Result<Rootfs, Error> {
-        if plan.stages[base]
-            .consumers
-            .iter()
-            .all(|consumer| *consumer <= stage)
-        {
+    pub fn continue_from(&self, base: usize, stage: usize, plan: &Plan) -> Result<Rootfs, Error> {
+        let root = {
+            let mut stages = lock(&self.stages);
+            let is_last = plan.stages[base]
+                .consumers
+                .iter()
+                .all(|consumer| *consumer == stage || stages.finished.contains(consumer));
             let reads_base = plan.stages[stage]
                 .steps
                 .iter()
                 .any(|step| step.stages_read().contains(&base));
-            if !reads_base && let Some(root) = self.stages.remove(&base) {
-                return Ok(root);
+            match is_last && !reads_base {
+                true => stages.kept.remove(&base),
+                false => None,
             }
+        };
+        if let Some(root) = root {
+            return Ok(Arc::into_inner(root).expect("whoever else read it has finished"));
         }
         let copy = self.create(stage)?;
-        copy_tree(self.stage(base), &copy)?;
+        copy_tree(&self.stage(base), &copy)?;
         Ok(copy)
     }
 
-    /// Makes sure that the root of a source exists.
-    pub fn get_ready(&mut self, source: &Source) -> Result<(), Error> {
+    /// Returns the root of a source, which is made if it does not exist yet; none for the build context.
+    pub fn get(&self, source: &Source) -> Result<Option<Arc<Rootfs>>, Error> {
         match source {
-            Source::Image(image, platform) => self.unpack(image, platform),
-            Source::Scratch => self.make_empty(),
-            Source::Context | Source::Named(_) | Source::Stage(_) => Ok(()),
+            Source::Context | Source::Named(_) => Ok(None),
+            Source::Stage(position) => Ok(Some(self.stage(*position))),
+            Source::Image(image, platform) => self.image(image, platform).map(Some),
+            Source::Scratch => self.empty().map(Some),
         }
     }
 
-    /// Returns the root of a source that was made ready and is no context.
-    pub fn ready(&self, source: &Source) -> &Rootfs {
-        match source {
-            Source::Stage(position) => self.stage(*position),
-            Source::Image(image, platform) => &self.images[&(image.clone(), platform.clone())],
-            Source::Scratch | Source::Context | Source::Named(_) => {
-                self.empty.as_ref().expect("it was made ready")
-            }
-        }
+    /// Returns the root of a finished stage.
+    fn stage(&self, stage: usize) -> Arc<Rootfs> {
+        let stages = lock(&self.stages);
+        let root = stages.kept.get(&stage);
+        Arc::clone(root.expect("the root of a stage is kept until its last consumer has finished"))
     }
 
     /// Unpacks an image that is only copied from, unless it is there.
-    fn unpack(&mut self, image: &ImageName, platform: &Platform) -> Result<(), Error> {
+    fn image(&self, image: &ImageName, platform: &Platform) -> Result<Arc<Rootfs>, Error> {
         let key = (image.clone(), platform.clone());
-        if !self.images.contains_key(&key) {
-            let found = self.library.images(std::slice::from_ref(&key))?;
-            let root = Rootfs::create(self.workspace.image_root(self.images.len()))?
-                .with_id_shift(self.ids);
-            unpack::unpack(self.library, image, &found[0], &root)?;
-            self.images.insert(key, root);
-        }
-        Ok(())
-    }
-
-    fn make_empty(&mut self) -> Result<(), Error> {
-        if self.empty.is_none() {
-            self.empty = Some(Rootfs::create(
-                self.workspace.dir().join("stages").join("empty"),
-            )?);
-        }
-        Ok(())
-    }
-
-    /// Deletes the roots of stages whose last consumer is `stage`.
-    pub fn release(&mut self, stage: usize, plan: &Plan) -> Result<(), Error> {
-        let done = |index: &usize| {
-            plan.stages[*index]
-                .consumers
-                .iter()
-                .all(|consumer| *consumer <= stage)
+        let (slot, index) = {
+            let mut images = lock(&self.images);
+            let index = images.len();
+            (Arc::clone(images.entry(key).or_default()), index)
         };
-        let finished: Vec<usize> = self.stages.keys().copied().filter(done).collect();
-        for index in finished {
-            if let Some(root) = self.stages.remove(&index) {
-                root.delete()?;
-            }
+        let mut slot = lock(&slot);
+        if let Some(root) = &*slot {
+            return Ok(Arc::clone(root));
+        }
+        let key = (image.clone(), platform.clone());
+        let found = self.library.images(std::slice::from_ref(&key))?;
+        let root = Rootfs::create(self.workspace.image_root(index))?.with_id_shift(self.ids);
+        unpack::unpack(self.library, image, &found[0], &root)?;
+        Ok(Arc::clone(slot.insert(Arc::new(root))))
+    }
+
+    fn empty(&self) -> Result<Arc<Rootfs>, Error> {
+        let mut empty = lock(&self.empty);
+        if let Some(root) = &*empty {
+            return Ok(Arc::clone(root));
+        }
+        let dir = self.workspace.dir().join("stages").join("empty");
+        Ok(Arc::clone(empty.insert(Arc::new(Rootfs::create(dir)?))))
+    }
+
+    /// Notes that `stage` has finished, and deletes the roots that only it was still waiting to read.
+    pub fn release(&self, stage: usize, plan: &Plan) -> Result<(), Error> {
+        let done: Vec<Arc<Rootfs>> = {
+            let mut stages = lock(&self.stages);
+            stages.finished.insert(stage);
+            let Stages { kept, finished } = &mut *stages;
+            let is_done = |index: &usize, _: &mut Arc<Rootfs>| {
+                let consumers = &plan.stages[*index].consumers;
+                consumers.iter().all(|consumer| finished.contains(consumer))
+            };
+            kept.extract_if(.., is_done).map(|(_, root)| root).collect()
+        };
+        for root in done {
+            let root = Arc::into_inner(root).expect("whoever else read it has finished");
+            root.delete()?;
         }
         Ok(())
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Copies a whole root into an empty one, hard links and all, as a layer that is written and unpacked.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::Once;
+use std::sync::{Once, OnceLock};
 use std::time::{Instant, SystemTime};
 
 use time::OffsetDateTime;
@@ -17,6 +17,7 @@ use super::lookahead::Lookahead;
 use super::outlook::{At, Prospect};
 use super::pins::{self, Pins};
 use super::roots::Roots;
+use super::schedule;
 use super::{Error, Options, prepared, unpack};
 use crate::cache::Hit;
 use crate::execute::mount::{Prepared, Shelf};
@@ -44,6 +45,11 @@ pub struct Builder<'b> {
     /// Where mounts come from; there is one for every plan with a RUN.
     pub shelf: Option<&'b Shelf<'b>>,
     pub interrupt: &'b Interrupt,
+    /// Set off when a stage fails, to end the others.
+    pub halt: Interrupt,
+    /// How many stages may be built at a time, and what each waits for.
+    pub jobs: usize,
+    pub dependencies: schedule::Dependencies,
     pub store: &'b BlobStore,
     /// Where files wait that are still to be copied.
     pub work_dir: &'b Path,
@@ -73,23 +79,30 @@ struct Work<'b> {
 }
 
 impl Builder<'_> {
-    /// Builds what is needed of all stages, in file order.
-    pub fn stages(&self, roots: &mut Roots<'_>) -> Result<Vec<Lineage>, Error> {
-        let mut lineages = Vec::with_capacity(self.plan.stages.len());
-        for position in 0..self.plan.stages.len() {
-            let lineage = self.build(position, &lineages, roots)?;
-            lineages.push(lineage);
-            roots.release(position, self.plan)?;
-        }
-        Ok(lineages)
+    /// Builds what is needed of all stages, side by side where they do not wait for each other.
+    pub fn stages(&self, roots: &Roots<'_>) -> Result<Vec<Lineage>, Error> {
+        let lineages: Vec<OnceLock<Lineage>> =
+            self.plan.stages.iter().map(|_| OnceLock::new()).collect();
+        schedule::run(&self.dependencies, self.jobs, |position| {
+            let built = self.build(position, &lineages, roots);
+            let built = built.inspect_err(|_| self.halt.raise(libc::SIGTERM))?;
+            lineages[position]
+                .set(built)
+                .expect("each stage is built once");
+            roots.release(position, self.plan)
+        })?;
+        let built = lineages.into_iter().map(OnceLock::into_inner);
+        Ok(built
+            .map(|lineage| lineage.expect("no stage failed"))
+            .collect())
     }
 
     /// Builds the stage at `position` of the plan; its root, if it needs one, is kept in `roots`.
     fn build(
         &self,
         position: usize,
-        lineages: &[Lineage],
-        roots: &mut Roots<'_>,
+        lineages: &[OnceLock<Lineage>],
+        roots: &Roots<'_>,
     ) -> Result<Lineage, Error> {
         let stage = &self.plan.stages[position];
         let _span =
@@ -151,6 +164,18 @@ impl Builder<'_> {
         Ok(lineage)
     }
 
+    /// Tells whether there is a reason to stop: a signal, or another stage that failed.
+    fn check(&self) -> Result<(), Error> {
+        self.interrupt.check()?;
+        Ok(self.halt.check()?)
+    }
+
+    /// Returns what stands before each line of a stage's commands, where several may write at a time.
+    fn prefix(&self, position: usize) -> Option<String> {
+        let stage = &self.plan.stages[position];
+        (self.jobs > 1).then(|| format!("[{}] ", display_name(stage)))
+    }
+
     /// Returns what becomes of a step, if it does not fail.
     fn outcome(&self, at: At) -> State {
         match self.plan.stages[at.0].steps[at.1].action {
@@ -160,7 +185,7 @@ impl Builder<'_> {
         }
     }
 
-    fn lineage(&self, stage: &PlannedStage, lineages: &[Lineage]) -> Lineage {
+    fn lineage(&self, stage: &PlannedStage, lineages: &[OnceLock<Lineage>]) -> Lineage {
         match &stage.base {
             Base::Scratch => Lineage {
                 base_layers: Vec::new(),
@@ -175,12 +200,15 @@ impl Builder<'_> {
                     records: Vec::new(),
                 }
             }
-            Base::Stage(base) => lineages[*base].clone(),
+            Base::Stage(base) => {
+                let base = lineages[*base].get();
+                base.expect("a stage waits for its base").clone()
+            }
         }
     }
 
     /// Makes the root that a stage begins with.
-    fn root(&self, position: usize, roots: &mut Roots<'_>) -> Result<Rootfs, Error> {
+    fn root(&self, position: usize, roots: &Roots<'_>) -> Result<Rootfs, Error> {
         let stage = &self.plan.stages[position];
         match &stage.base {
             Base::Scratch => roots.create(position),
@@ -211,7 +239,7 @@ impl Builder<'_> {
 impl Work<'_> {
     /// Puts a cached layer into the root in place of executing its step.
     fn apply(&mut self, step: &Step, hit: &Hit) -> Result<Record, Error> {
-        self.builder.interrupt.check()?;
+        self.builder.check()?;
         info!("{}", step.text);
         info!("Found cached layer, extracting to filesystem");
         let descriptor = &hit.layer.descriptor;
@@ -233,9 +261,9 @@ impl Work<'_> {
         index: usize,
         step: &Step,
         is_last: bool,
-        roots: &mut Roots<'_>,
+        roots: &Roots<'_>,
     ) -> Result<Record, Error> {
-        self.builder.interrupt.check()?;
+        self.builder.check()?;
         if step.action != Action::Config {
             info!("{}", step.text);
         }
@@ -293,6 +321,8 @@ impl Work<'_> {
             secret_env: &prepared.env,
             lent: &prepared.lent,
             interrupt: self.builder.interrupt,
+            halt: &self.builder.halt,
+            prefix: self.builder.prefix(self.position),
         };
         let refused = self.root.refused();
         if refused != Refused::default() {
@@ -314,23 +344,21 @@ impl Work<'_> {
     }
 
     /// Makes the mounts of a RUN ready.
-    fn mounts(
-        &self,
-        step: &crate::plan::RunStep,
-        roots: &mut Roots<'_>,
-    ) -> Result<Prepared, Error> {
+    fn mounts(&self, step: &crate::plan::RunStep, roots: &Roots<'_>) -> Result<Prepared, Error> {
         let sources: Vec<Option<&Source>> = step.mounts.iter().map(RunMount::source).collect();
-        for source in sources.iter().flatten() {
-            roots.get_ready(source)?;
+        let mut ready = Vec::with_capacity(sources.len());
+        for source in sources {
+            ready.push(match source {
+                Some(source) => Some((source, self.name(source), roots.get(source)?)),
+                None => None,
+            });
         }
-        let names: Vec<String> = sources
+        let trees: Vec<Option<Tree<'_>>> = ready
             .iter()
-            .map(|source| source.map_or_else(String::new, |source| self.name(source)))
-            .collect();
-        let trees: Vec<Option<Tree<'_>>> = sources
-            .iter()
-            .zip(&names)
-            .map(|(source, name)| source.map(|source| self.tree(source, name, roots)))
+            .map(|ready| {
+                let (source, name, root) = ready.as_ref()?;
+                Some(self.tree(source, root.as_deref(), name))
+            })
             .collect();
         let shelf = self.builder.shelf;
         let shelf = shelf.expect("there is one for every plan with a RUN");
@@ -346,10 +374,11 @@ impl Work<'_> {
         }
     }
 
-    /// Returns the files of a source that is ready.
-    fn tree<'t>(&'t self, source: &Source, name: &'t str, roots: &'t Roots<'_>) -> Tree<'t> {
-        self.builder.contexts.tree(source).unwrap_or_else(|| Tree {
-            root: roots.ready(source),
+    /// Returns the files of a source: those of a context, or of the root it has.
+    fn tree<'t>(&'t self, source: &Source, root: Option<&'t Rootfs>, name: &'t str) -> Tree<'t> {
+        let context = self.builder.contexts.tree(source);
+        context.unwrap_or_else(|| Tree {
+            root: root.expect("what is no context has a root"),
             ignore: None,
             owners: Owners::Kept,
             name,
@@ -360,11 +389,11 @@ impl Work<'_> {
         &mut self,
         index: usize,
         step: &crate::plan::CopyStep,
-        roots: &mut Roots<'_>,
+        roots: &Roots<'_>,
     ) -> Result<Vec<LayerPath>, Error> {
-        roots.get_ready(&step.from)?;
+        let from = roots.get(&step.from)?;
         let name = self.name(&step.from);
-        let tree = self.tree(&step.from, &name, roots);
+        let tree = self.tree(&step.from, from.as_deref(), &name);
         let means = execute::Means {
             net: self.builder.library.client.net(),
             dir: self.builder.work_dir,

@@ -102,6 +102,8 @@ pub enum Error {
     NamedContext(#[source] crate::plan::NamedContextError),
     #[error("{0} is not a valid snapshot mode")]
     SnapshotMode(String),
+    #[error("invalid --jobs: {0} stages cannot be built at a time")]
+    Jobs(i64),
     #[error(
         "failed to load client certificate/key '{registry}={files}', expected format: my.registry.url=/path/to/client/cert,/path/to/client/key"
     )]

@@ -78,6 +78,7 @@ pub fn build(asked: &options::Options, mounts: MountOptions) -> build::Options {
             KanikoDir::At(dir) => Some(dir.clone()),
             KanikoDir::Temporary => None,
         },
+        jobs: given.jobs,
         isolation: IsolationOptions {
             requested: given.isolation,
             force: given.force,

@@ -60,8 +60,7 @@ impl Table {
         segment.push(row);
         let segments = &self.segments;
         let rehash = |place: &u32| spread(row_at(segments, *place).inode);
-        self.index
-            .insert_unique(spread(stat.inode), place, rehash);
+        self.index.insert_unique(spread(stat.inode), place, rehash);
     }
 
     pub fn get(&self, inode: u64, ctime: i64) -> Option<Row> {

@@ -86,6 +86,8 @@ impl Machine {
             lent: &[],
             secret_env: &BTreeMap::from([("TOKEN".to_owned(), "secret".to_owned())]),
             interrupt: &self.interrupt,
+            halt: &self.interrupt,
+            prefix: None,
         };
         execute(&self.isolation, &self.root, step, &context).map(drop)
     }

@@ -27,6 +27,8 @@ pub struct Build {
     /// Absent: the machine's own.
     pub platform: Option<Platform>,
     pub isolation: Requested,
+    /// Stages built at a time; absent for what suits the machine.
+    pub jobs: Option<usize>,
     /// In-place isolation is allowed outside a container.
     pub force: bool,
     /// Left out of snapshots.
@@ -99,6 +101,10 @@ impl Build {
                 .collect(),
             platform: platform.map_err(Error::Platform)?,
             isolation,
+            jobs: match values.int("jobs") {
+                0 => None,
+                jobs => Some(usize::try_from(jobs).map_err(|_| Error::Jobs(jobs))?),
+            },
             force: values.bool("force"),
             ignore_paths: values.list("ignore-path").to_vec(),
             single_snapshot: values.bool("single-snapshot"),

@@ -249,7 +249,7 @@ mod tests {
             ("--no-push --registry-client-cert=h=a",           &[], "failed to load client certificate/key 'h=a', expected format: my.registry.url=/path/to/client/cert,/path/to/client/key"),
             ("-d Upper/x",                                     &[], "cannot push to `Upper/x`"),
             ("-d a/b@sha256:0000000000000000000000000000000000000000000000000000000000000000", &[], "cannot push to `a/b@sha256:0000000000000000000000000000000000000000000000000000000000000000`"),
-            ("--no-push --cache-dir=/c",                       &[], "not supported yet: --cache-dir"),
+            ("--no-push --cache-dir=/c",                       &[], "fine"),
             ("--no-push",                                      &[("KANIKO_REGISTRY_MAP", "x")], "invalid registry map `x`: expected `registry=replacement[/prefix]`"),
             ("--no-push",                                      &[("KANIKO_ISOLATION", "vm")], "invalid value for KANIKO_ISOLATION environment variable: `vm` is none of auto, namespaces, in-place, chroot"),
             ("--no-push",                                      &[("SOURCE_DATE_EPOCH", "now")], "invalid value for SOURCE_DATE_EPOCH environment variable: `now` is no number of seconds"),

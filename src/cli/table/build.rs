@@ -34,6 +34,7 @@ pub const FLAGS: &[Flag] = &[
     flag("whitelist-var-run", ' ', Bool,     "true", Deprecated("ignore-var-run", "Please use ignore-var-run instead."), "Use --ignore-var-run"),
     flag("image-fs-extract-retry", ' ', Int, "0", Holds("an interrupted download resumes where it stopped"), "Holds by design: an interrupted download resumes"),
     flag("isolation",         ' ', Choice(&["auto", "namespaces", "in-place", "chroot"]), "auto", Works, "How RUN sees its stage's root: auto, namespaces, in-place or chroot"),
+    flag("jobs",              ' ', Int,      "0", Works,  "Stages built at a time, where the isolation allows it; 0 for what suits the machine"),
     flag("kaniko-dir",        ' ', Text,     "", Works,  "Directory for the executor's own files"),
     flag("label",             ' ', List,     "", Works,  "Label of the image as key=value; repeatable"),
     flag("materialize",       ' ', Bool,     "false", Holds("what the image contains does not depend on what was unpacked"), "Holds by design"),

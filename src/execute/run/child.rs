@@ -12,6 +12,7 @@ use super::failure::{Failure, Step, errno};
 use super::idmap::IdMap;
 use super::in_place;
 use super::job::{self, GO, Job, Report, STOP, Status};
+use super::relay;
 use crate::interrupt::{Interrupt, Interrupted};
 
 /// The two maps of a user namespace.
@@ -32,39 +33,61 @@ pub enum Ended {
     Broken(io::Error),
 }
 
-/// Carries out a job in a child and waits for its end, or makes it end when a signal interrupts the build.
+/// What a child has around it.
+pub struct Surroundings<'a> {
+    pub executable: &'a Path,
+    /// Each of them ends the child.
+    pub interrupts: &'a [&'a Interrupt],
+    /// What stands before each line of its output; without it the output is the executor's own, untouched.
+    pub prefix: Option<&'a str>,
+}
+
+/// Carries out a job in a child and waits for its end, or makes it end when it is interrupted.
 ///
 /// `prepare` is called with a process id when the child waits for the executor's part; what it is depends on the job's mode.
 pub fn run(
-    executable: &Path,
+    around: &Surroundings<'_>,
     job: &Job,
     prepare: &mut dyn FnMut(i32) -> Result<(), Ended>,
     descriptors: &[BorrowedFd<'_>],
-    interrupt: &Interrupt,
 ) -> Result<Status, Ended> {
     let (socket, theirs) = UnixStream::pair().map_err(Ended::Broken)?;
-    let stop = socket.try_clone().map_err(Ended::Broken)?;
-    let hold = interrupt
-        .hold(move |_| {
+    let mut holds = Vec::with_capacity(around.interrupts.len());
+    for interrupt in around.interrupts {
+        let stop = socket.try_clone().map_err(Ended::Broken)?;
+        let hold = interrupt.hold(move |_| {
             // A child that no longer reads has ended already.
             let _ended = (&stop).write_all(&[STOP]);
-        })
-        .map_err(Ended::Interrupted)?;
-    let mut child = Command::new(executable)
+        });
+        holds.push(hold.map_err(Ended::Interrupted)?);
+    }
+    let output = || match around.prefix {
+        Some(_) => Stdio::piped(),
+        None => Stdio::inherit(),
+    };
+    let mut child = Command::new(around.executable)
         .arg0("executor")
         .arg("init")
         .env_clear()
         .stdin(Stdio::from(std::os::fd::OwnedFd::from(theirs)))
+        .stdout(output())
+        .stderr(output())
         .spawn()
         .map_err(Ended::Broken)?;
+    let relays = around
+        .prefix
+        .map(|prefix| relay::start(prefix, child.stdout.take(), child.stderr.take()));
     let status = job::send(&socket, job, descriptors)
         .map_err(Ended::Broken)
         .and_then(|()| listen(&socket, prepare));
     // The end of the stream makes a child end that still waits for something.
     let _closed_already = socket.shutdown(Shutdown::Both);
     let waited = child.wait().map_err(Ended::Broken);
-    drop(hold);
-    interrupt.check().map_err(Ended::Interrupted)?;
+    drop(relays);
+    drop(holds);
+    for interrupt in around.interrupts {
+        interrupt.check().map_err(Ended::Interrupted)?;
+    }
     waited?;
     status
 }

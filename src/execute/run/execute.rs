@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
-use super::child::{self, Ended};
+use super::child::{self, Ended, Surroundings};
 use super::command::DEFAULT_PATH;
 use super::failure::{Failure, Step};
 use super::job::{self, Job, Mode, Status};
@@ -103,13 +103,12 @@ fn start(
         lent,
     };
     let descriptors = [root.dir_fd()];
-    child::run(
-        context.executable,
-        &job,
-        prepare,
-        &descriptors,
-        context.interrupt,
-    )
+    let around = Surroundings {
+        executable: context.executable,
+        interrupts: &[context.interrupt, context.halt],
+        prefix: context.prefix.as_deref(),
+    };
+    child::run(&around, &job, prepare, &descriptors)
 }
 
 /// Moves the image's files in once the command's process exists, and out when it has ended, however it did.

@@ -17,6 +17,7 @@ pub mod init;
 mod job;
 mod lent;
 mod namespaces;
+mod relay;
 mod select;
 mod stubs;
 mod supervise;
@@ -115,6 +116,10 @@ pub struct RunContext<'a> {
     /// The mounts of the step, prepared; those above others first.
     pub lent: &'a [Lent],
     pub interrupt: &'a Interrupt,
+    /// Ends the command too, because something else failed that the build needs.
+    pub halt: &'a Interrupt,
+    /// What stands before each line that the command prints; without it the output is passed through untouched.
+    pub prefix: Option<String>,
 }
 
 /// The file of this process, also when it has been moved away.

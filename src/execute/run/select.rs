@@ -10,7 +10,7 @@ use rustix::fs::{Mode as FileMode, OFlags};
 use rustix::io::Errno;
 
 use super::capabilities;
-use super::child::{self, Ended, IdMaps};
+use super::child::{self, Ended, IdMaps, Surroundings};
 use super::failure::Step;
 use super::idmap::IdMap;
 use super::job::{Job, Mode};
@@ -319,13 +319,12 @@ fn trial(
         lent: Vec::new(),
     };
     let descriptors = [handle.as_fd()];
-    match child::run(
-        options.executable,
-        &job,
-        prepare,
-        &descriptors,
-        options.interrupt,
-    ) {
+    let around = Surroundings {
+        executable: options.executable,
+        interrupts: &[options.interrupt],
+        prefix: None,
+    };
+    match child::run(&around, &job, prepare, &descriptors) {
         Ok(_) => Ok(Ok(())),
         Err(Ended::Failed(failure)) => {
             let attempt = Attempt {

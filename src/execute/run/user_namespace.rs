@@ -9,7 +9,7 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::child::{self, Ended, IdMaps};
+use super::child::{self, Ended, IdMaps, Surroundings};
 use super::failure::{Failure, Step, errno};
 use super::idmap::IdMap;
 use super::job::{self, Job, Mode, Status};
@@ -76,7 +76,12 @@ pub fn run_in_user_namespace(executable: &Path, interrupt: &Interrupt) -> Result
     };
     let stdin = io::stdin();
     let descriptors = [stdin.as_fd()];
-    match child::run(executable, &job, &mut write_maps, &descriptors, interrupt) {
+    let around = Surroundings {
+        executable,
+        interrupts: &[interrupt],
+        prefix: None,
+    };
+    match child::run(&around, &job, &mut write_maps, &descriptors) {
         Ok(Status::Exited(code)) => Ok(u8::try_from(code).unwrap_or(1)),
         Ok(Status::Killed(signal)) => Ok(u8::try_from(128 + signal).unwrap_or(255)),
         Err(Ended::Interrupted(interrupted)) => Ok(interrupted.exit_status()),

@@ -1,0 +1,103 @@
+//! Stages side by side.
+
+use std::time::{Duration, Instant};
+
+use crate::support::{Sandbox, requires};
+
+/// Longer than anything here takes, shorter than a test may hang.
+const LONG: u64 = 600;
+
+#[test]
+fn stages_that_do_not_wait_for_each_other_are_built_at_the_same_time() {
+    requires!(root);
+    let t = Sandbox::new();
+    let base = t.base();
+    let meet = |own: &str, other: &str| {
+        format!(
+            "RUN --mount=type=cache,id=meeting,target=/m touch /m/{own} && echo {own} waits && \
+             n=0; while [ ! -e /m/{other} ]; do n=$((n+1)); [ $n -lt 600 ] || exit 9; sleep 0.1; done; echo {own} > /{own}\n"
+        )
+    };
+    t.dockerfile(&format!(
+        "FROM {base} AS left\n{}FROM {base} AS right\n{}FROM scratch\nCOPY --from=left /a /\nCOPY --from=right /b /\n",
+        meet("a", "b"),
+        meet("b", "a"),
+    ));
+    let finished = t
+        .build(["--jobs=2", "--isolation=namespaces", "--no-push"])
+        .succeeded();
+    // whose line it is can be told
+    for line in ["[left] a waits\n", "[right] b waits\n"] {
+        assert!(finished.stdout.contains(line), "{line:?}: {finished}");
+    }
+}
+
+#[test]
+fn the_number_of_jobs_does_not_show_in_the_image() {
+    requires!(root);
+    let mut t = Sandbox::new();
+    let base = t.base();
+    t.env("SOURCE_DATE_EPOCH", "1000000000");
+    t.file("in", 0o644, "in\n");
+    t.dockerfile(&format!(
+        "FROM {base} AS common\nRUN echo common > /common\n\
+         FROM common AS one\nRUN echo one > /one\n\
+         FROM common AS two\nCOPY in /two\nRUN echo two >> /two\n\
+         FROM {base} AS three\nCOPY --from=one /one /three\nRUN --mount=from=two,target=/t cat /t/two >> /three\n\
+         FROM common\nRUN rm /common\nCOPY --from=one /one /\nCOPY --from=two /two /\nCOPY --from=three /three /\nCOPY --from={base} /bin/sh /sh\n"
+    ));
+    let digest = |jobs: &str| {
+        let name = format!("jobs{jobs}");
+        let image = t.build_and_pull(
+            &name,
+            [
+                format!("--jobs={jobs}"),
+                "--isolation=namespaces".to_owned(),
+            ],
+        );
+        assert_eq!(t.kaniko_dir(), "", "{jobs} jobs leave something");
+        image.digest
+    };
+    let one = digest("1");
+    assert_eq!([digest("2"), digest("8")], [one.clone(), one]);
+}
+
+#[test]
+fn a_stage_that_fails_ends_the_others() {
+    requires!(root);
+    let t = Sandbox::new();
+    let base = t.base();
+    t.dockerfile(&format!(
+        "FROM {base} AS slow\nRUN sleep {LONG}\nFROM {base} AS failing\nRUN exit 7\nFROM scratch\nCOPY --from=slow / /\nCOPY --from=failing / /\n"
+    ));
+    let started = Instant::now();
+    let finished = t
+        .build(["--jobs=2", "--isolation=namespaces", "--no-push"])
+        .failed(7, "stage `failing` failed");
+    assert!(
+        started.elapsed() < Duration::from_secs(LONG / 2),
+        "{finished}"
+    );
+    assert_eq!(t.kaniko_dir(), "", "{finished}");
+}
+
+#[test]
+fn one_stage_at_a_time_has_its_output_untouched() {
+    requires!(root);
+    let t = Sandbox::new();
+    let base = t.base();
+    t.dockerfile(&format!(
+        "FROM {base} AS one\nRUN printf 'no end'\nFROM one\nRUN echo two\n"
+    ));
+    let finished = t
+        .build(["--jobs=8", "--isolation=namespaces", "--no-push"])
+        .succeeded();
+    assert_eq!(finished.stdout, "no endtwo\n");
+}
+
+#[test]
+fn a_number_of_jobs_below_zero_is_refused() {
+    Sandbox::new()
+        .build(["--jobs=-1", "--no-push"])
+        .failed(1, "invalid --jobs: -1 stages cannot be built at a time");
+}
