@@ -34,6 +34,11 @@
 //! **`walkdir`** walks trees in the tests. A root is walked relative to directory handles ([`crate::rootfs::walk`]), because paths may lead
 //! elsewhere while a command runs in place.
 //!
+//! **`reqsign`** takes AWS keys and Google tokens from services and files, and signs requests; its HTTP, files, variables and programs are
+//! ours ([`crate::cloud::surroundings`]), so proxies, certificates and time limits hold. Its chains of sources are not used, because they pass
+//! over one that fails; its profiles neither, because they know no roles. Azure's registries want tokens that it cannot ask for. Its service
+//! account keys are signed with `rsa`, whose timing is a concern for servers that decrypt for strangers, not for one signature of our own.
+//!
 //! # Named contexts
 //!
 //! A stage that starts from a directory, an archive or a repository (`--build-context`) is an empty stage with one step in front, a copy of

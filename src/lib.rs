@@ -17,14 +17,15 @@
 //! image
 //! log         image
 //! net         image log
+//! cloud       net
 //! dockerfile  image
 //! layer       image
 //! plan        image dockerfile
 //! store       image layer
 //! layout      image layer store
-//! registry    image log net store
+//! registry    image log net store cloud
 //! rootfs      image layer
-//! context     interrupt image layer net rootfs
+//! context     interrupt image layer net cloud rootfs
 //! snapshot    image layer rootfs store
 //! cache       image dockerfile layer plan net registry store layout
 //! execute     interrupt image layer plan net context rootfs dockerfile cache
@@ -38,6 +39,7 @@
 pub mod build;
 pub mod cache;
 pub mod cli;
+pub mod cloud;
 pub mod context;
 pub mod design;
 pub mod dockerfile;

@@ -4,7 +4,8 @@ use std::ffi::OsString;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use executor::cli::{self, BuildArguments, Command, Place, PushArguments, env::Environment};
+use executor::cli::env::Environment;
+use executor::cli::{self, BuildArguments, Command, Helper, Place, PushArguments};
 use executor::execute::run;
 use executor::interrupt::Interrupt;
 use executor::{job, log, report};
@@ -16,6 +17,9 @@ fn main() -> ExitCode {
     // The child that carries a RUN knows nothing of the rest.
     if std::env::args_os().nth(1).is_some_and(|arg| arg == "init") {
         run::init::main();
+    }
+    if let Some(helper) = Helper::of_program(std::env::args_os()) {
+        return ExitCode::from(answer(&helper));
     }
     let text = |arg: OsString| arg.to_string_lossy().into_owned();
     let args: Vec<String> = std::env::args_os().skip(1).map(text).collect();
@@ -144,6 +148,14 @@ fn watch(interrupt: &Interrupt) -> std::io::Result<()> {
             std::process::exit(interrupted.exit_status().into());
         })?;
     Ok(())
+}
+
+/// Prints a credential where whoever asks for one reads it: an error goes to standard output too.
+fn answer(helper: &Helper) -> u8 {
+    match helper.answer(&Environment::of_process()) {
+        Ok(answer) => print(&format!("{}\n", answer.text)) | u8::from(!answer.is_success),
+        Err(error) => print(&format!("{error}\n")) | 1,
+    }
 }
 
 fn print(text: &str) -> u8 {

@@ -5,6 +5,7 @@ mod architecture;
 mod build;
 mod cache;
 mod cache_dir;
+mod clouds;
 mod conformance;
 mod contexts;
 mod faults;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::registry::credentials;
+use crate::net;
 
 /// What setting a variable leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +54,12 @@ pub const VARIABLES: &[Variable] = &[
     variable("KANIKO_TELEMETRY_OMIT_DOCKERFILE", Idle("nothing is traced"), "leave the Dockerfile out of the trace"),
     variable("SNAPSHOT_TIMEOUT_DURATION",  Idle("a snapshot has no time limit"), "limit for one snapshot"),
     variable("STACKLOG_PATH",              Idle("there is no stack sampling"), "where stack samples are written"),
+    variable("AWS_ACCESS_KEY_ID",          Works, "keys, roles and services of AWS, with the other AWS_ variables of its tools, read by `cloud`"),
+    variable("AWS_ECR_CACHE_DIR",          Idle("passwords of ECR are not kept on disk"), "where passwords of ECR are kept"),
+    variable("AWS_ECR_DISABLE_CACHE",      Idle("passwords of ECR are not kept on disk"), "do not keep passwords of ECR"),
+    variable("AZURE_CLIENT_ID",            Works, "identity in Azure, with the other AZURE_ variables of its tools, read by `cloud`"),
+    variable("GOOGLE_APPLICATION_CREDENTIALS", Works, "file with Google's credentials, read by `cloud`"),
+    variable("GCE_METADATA_HOST",          Works, "Google's metadata service, read by `cloud`"),
     variable("CI_REGISTRY",                Works, "GitLab's registry, with CI_REGISTRY_USER and CI_REGISTRY_PASSWORD, read by `registry`"),
     variable("DOCKER_AUTH_CONFIG",         Works, "registry credentials, read by `registry`"),
     variable("DOCKER_CONFIG",              Works, "directory of Docker's config.json, read by `registry`"),
@@ -100,8 +106,8 @@ impl Environment {
     }
 
     /// Returns the whole, for what reads credentials from it.
-    pub fn credentials(&self) -> credentials::Environment {
-        credentials::Environment(self.0.clone())
+    pub fn credentials(&self) -> net::Environment {
+        net::Environment(self.0.clone())
     }
 
     /// Returns the variables whose name begins with `prefix`, which is cut off.

@@ -7,6 +7,7 @@ mod args;
 mod checks;
 pub mod env;
 pub mod features;
+mod helper;
 mod login;
 mod manual;
 mod notices;
@@ -25,6 +26,7 @@ use table::EXECUTOR;
 use usage::Page;
 use values::Values;
 
+pub use helper::Helper;
 pub use login::{Login, Password, forget};
 pub use options::{Options, Place};
 pub use push::{Push, PushArguments};

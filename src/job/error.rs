@@ -15,7 +15,6 @@ pub enum Error {
     /// The context or the Dockerfile are not there.
     Context(context::Error),
     Net(net::Error),
-    Credentials(registry::credentials::Error),
     Secrets(SecretError),
     Agents(AgentError),
     Registry(Box<registry::Error>),
@@ -41,7 +40,6 @@ impl Error {
         match self {
             Self::Context(error) => ("", error),
             Self::Net(error) => ("error building image: ", error),
-            Self::Credentials(error) => ("error building image: ", error),
             Self::Secrets(error) => ("error building image: ", error),
             Self::Agents(error) => ("error building image: ", error),
             Self::Registry(error) => ("error building image: ", &**error),
@@ -75,7 +73,6 @@ impl Explain for Error {
             Self::Net(error) => error.help(),
             Self::Secrets(_) => None,
             Self::Agents(error) => error.help(),
-            Self::Credentials(error) => error.help(),
             Self::Registry(error) | Self::Permission(error) => error.help(),
             Self::Build { cause, .. } => cause.help(),
             Self::Output(error) => error.help(),

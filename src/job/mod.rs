@@ -168,7 +168,7 @@ struct Clients {
 impl Clients {
     fn new(net: &Net, options: &Options) -> Result<Self, Error> {
         let store = settings::store(options.store.clone());
-        let credentials = settings::credentials(&options.registry).map_err(Error::Credentials)?;
+        let credentials = settings::credentials(&options.registry);
         let pull = registry::Options {
             store: store.clone(),
             ..options.registry.pull(Arc::clone(&credentials))

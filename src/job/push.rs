@@ -20,7 +20,7 @@ pub fn push(push: &Push) -> Result<(), Error> {
         .map_err(Error::Scratch)?;
     let store = BlobStore::open(scratch.path()).map_err(|error| Error::Saved(error.into()))?;
     let image = saved::open(&push.path, &store).map_err(Error::Saved)?;
-    let credentials = settings::credentials(&push.registry).map_err(Error::Credentials)?;
+    let credentials = settings::credentials(&push.registry);
     let client = Client::new(&net, push.registry.push(credentials))
         .map_err(|error| Error::Registry(Box::new(error)))?;
     let references: Vec<ImageRef> = push

@@ -10,21 +10,22 @@ use crate::dockerfile::Platforms;
 use crate::execute::mount::{Agents, Secrets};
 use crate::image::Platform;
 use crate::layer::LayerPath;
+use crate::net::Environment;
 use crate::plan;
-use crate::registry::credentials::{self, Credentials, Environment};
+use crate::registry::credentials::{self, Credentials};
 use crate::store::{SharedStore, shared};
 
 /// Reads the credentials of this process, before any command of a Dockerfile could.
-pub fn credentials(asked: &options::Registry) -> Result<Arc<Credentials>, credentials::Error> {
+pub fn credentials(asked: &options::Registry) -> Arc<Credentials> {
     let text = |name: std::ffi::OsString| name.into_string().ok();
     let variables =
         std::env::vars_os().filter_map(|(name, value)| Some((text(name)?, text(value)?)));
     let environment = Environment(variables.collect());
     let helpers = asked.credential_helpers.clone();
-    Ok(Arc::new(Credentials::load(credentials::Options {
+    Arc::new(Credentials::load(credentials::Options {
         environment,
         helpers,
-    })?))
+    }))
 }
 
 /// Opens the store that builds share. One that cannot be had costs a warning: a build does without.

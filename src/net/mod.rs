@@ -4,6 +4,7 @@
 //! by [`Net::new`]; afterwards no file is opened here, because a command may just then see another root filesystem.
 
 pub mod download;
+pub mod environment;
 pub mod http;
 pub mod percent;
 pub mod redact;
@@ -26,6 +27,7 @@ use url::Url;
 use crate::log::timeline::Timeline;
 
 pub use download::{Download, Get};
+pub use environment::Environment;
 pub use http::{Identity, Profile, Redirects};
 pub use secret::Secret;
 

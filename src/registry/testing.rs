@@ -10,10 +10,10 @@ use std::time::Duration;
 use fs_err as fs;
 
 use crate::image::{Descriptor, Digest, ImageRef, MediaType};
-use crate::net::Net;
 use crate::net::retry::Retry;
+use crate::net::{Environment, Net};
 
-use super::credentials::{self, Environment};
+use super::credentials;
 use super::{Client, Credentials, Endpoints, Options, Source};
 
 pub(crate) fn net() -> Net {
@@ -42,7 +42,7 @@ pub(crate) fn options(variables: &[(&str, &str)]) -> Options {
             ..Retry::DEFAULT
         },
         user_agent: super::user_agent(None),
-        credentials: Arc::new(credentials.unwrap()),
+        credentials: Arc::new(credentials),
         store: None,
     }
 }

@@ -6,6 +6,7 @@ pub mod crafted;
 pub mod faulty;
 pub mod image;
 pub mod inetd;
+pub mod internet;
 pub mod listing;
 pub mod registry;
 pub mod sandbox;
@@ -13,6 +14,7 @@ pub mod token;
 pub mod web;
 
 pub use image::Image;
+pub use internet::Internet;
 pub use registry::Registry;
 pub use sandbox::{Finished, Sandbox};
 pub use web::{Reply, Web};

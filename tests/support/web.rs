@@ -92,9 +92,12 @@ fn serve(
     handler: &Handler,
     record: &Mutex<Vec<Request>>,
 ) -> std::io::Result<()> {
-    let request = read(&stream)?;
+    let request = read(&mut BufReader::new(&stream))?;
     record.lock().unwrap().push(request.clone());
-    let reply = handler(&request);
+    write(&mut stream, &handler(&request))
+}
+
+pub fn write(stream: &mut impl Write, reply: &Reply) -> std::io::Result<()> {
     let mut head = format!("HTTP/1.1 {} Answer\r\nConnection: close\r\n", reply.status);
     head += &format!("Content-Length: {}\r\n", reply.body.len());
     for (name, value) in &reply.headers {
@@ -105,8 +108,7 @@ fn serve(
     stream.write_all(&reply.body[..end])
 }
 
-fn read(stream: &TcpStream) -> std::io::Result<Request> {
-    let mut input = BufReader::new(stream);
+pub fn read(input: &mut impl BufRead) -> std::io::Result<Request> {
     let mut first = String::new();
     input.read_line(&mut first)?;
     let mut words = first.split_whitespace().map(str::to_owned);

@@ -342,10 +342,10 @@ mod tests {
         let words = "--no-push --insecure --skip-tls-verify-pull --push-retry=2 --registry-mirror=m --insecure-registry=r";
         let registry = resolved(words, &[]).unwrap().registry;
         let credentials = Credentials::load(credentials::Options {
-            environment: credentials::Environment::default(),
+            environment: crate::net::Environment::default(),
             helpers: None,
         });
-        let credentials = Arc::new(credentials.unwrap());
+        let credentials = Arc::new(credentials);
         let (pull, push) = (
             registry.pull(credentials.clone()),
             registry.push(credentials),

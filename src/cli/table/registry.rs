@@ -6,7 +6,7 @@ use crate::cli::value::Kind::*;
 
 #[rustfmt::skip] // a table keeps its columns
 pub const FLAGS: &[Flag] = &[
-    flag("credential-helpers", ' ', List,    "", Works, "Built-in credential helpers to use: env, gitlab; none if empty; repeatable"),
+    flag("credential-helpers", ' ', List,    "", Works, "Built-in credential helpers to use: env, google, ecr, acr, gitlab; none if empty; repeatable"),
     flag("image-download-retry", ' ', Int,   "0", Works, "Extra attempts for a base image's manifest"),
     flag("insecure",          ' ', Bool,     "false", Works, "Push over plain HTTP"),
     flag("insecure-pull",     ' ', Bool,     "false", Works, "Pull over plain HTTP"),

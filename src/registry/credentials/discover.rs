@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use fs_err as fs;
 
+use crate::net::Environment;
+
+use super::Error;
 use super::config::ConfigFile;
-use super::{Environment, Error};
 
 /// Finds and reads the config file; there may be none.
 ///

@@ -1,9 +1,9 @@
 //! Credentials in variables: by host name, and GitLab's.
 
 use crate::image::reference::DOCKER_HUB;
-use crate::net::Secret;
+use crate::net::{Environment, Secret};
 
-use super::{Credential, Environment};
+use super::Credential;
 
 /// Looks for `KANIKO_<HOST>_USER` and `_PASSWORD`; a parent domain's variables serve too.
 ///

@@ -1,28 +1,36 @@
 //! Who we are, by registry and repository.
 //!
-//! Sources are asked in order; the first that knows the repository decides. All of them are local: files and the
-//! environment are read when [`Credentials`] is made, and only helper programs run later.
+//! Sources are asked in order; the first that knows the repository decides. Files and the environment are read when
+//! [`Credentials`] is made; helper programs run later, and a cloud is asked when one of its own registries is used.
 //!
 //! # Spec
 //! compat spec 5. Deviations: a path-scoped entry answers for its own path only, `DOCKER_AUTH_CONFIG` works without a file,
-//! and Docker's file is looked for in `$DOCKER_CONFIG` alone, if that variable is set.
+//! Docker's file is looked for in `$DOCKER_CONFIG` alone, if that variable is set, and passwords of ECR are not kept on disk.
 
+pub mod serve;
 pub mod store;
 
+mod acr;
 mod config;
 mod discover;
+mod ecr;
 mod environment;
+mod helper;
 mod program;
+mod provider;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-use crate::net::{Net, Secret};
+use crate::cloud::{self, Surroundings};
+use crate::net::{Environment, Net, Secret};
 
 use config::{Answer, ConfigFile};
+use helper::Helper;
+use provider::{Leases, Provider};
 
 /// What authenticates us to a registry.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -49,6 +57,8 @@ pub(super) struct Resolved {
     pub(super) credential: Credential,
     /// `env:DOCKER_AUTH_CONFIG`, `file:<path>`, a helper's name, or [`ANONYMOUS`].
     pub(super) source: String,
+    /// When it ends, if that is known.
+    expires: Option<Instant>,
 }
 
 /// The source's name where there is no credential.
@@ -93,8 +103,11 @@ pub enum Error {
     },
     #[error("credential helper `{program}` answered something else than a credential")]
     Answer { program: String },
-    #[error("credential helper `{name}`: not supported yet")]
-    Unsupported { name: String },
+    #[error("cannot log in to {registry}")]
+    Cloud {
+        registry: String,
+        source: Box<cloud::Error>,
+    },
     #[error("neither DOCKER_CONFIG nor HOME says where the Docker config file is")]
     NoHome,
 }
@@ -106,30 +119,10 @@ impl Error {
             Self::NoProgram { .. } => Some(
                 "install it in a directory of PATH, or remove it from `credsStore` and `credHelpers` of the Docker config file".to_owned(),
             ),
-            Self::Unsupported { .. } => Some(
-                "use a Docker config file instead; its `credHelpers` may name a `docker-credential-*` program that is installed".to_owned(),
-            ),
+            Self::Cloud { source, .. } => source.help(),
             Self::NoHome => Some("set DOCKER_CONFIG to the directory of `config.json`".to_owned()),
             _ => None,
         }
-    }
-}
-
-/// The environment, as a value; shown by its names only.
-#[derive(Clone, Default)]
-pub struct Environment(pub BTreeMap<String, String>);
-
-impl Environment {
-    /// Returns a variable that is set and not empty.
-    fn get(&self, name: &str) -> Option<&str> {
-        let value = self.0.get(name)?;
-        Some(value.as_str()).filter(|value| !value.is_empty())
-    }
-}
-
-impl fmt::Debug for Environment {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish() // values may be passwords
     }
 }
 
@@ -141,13 +134,6 @@ pub struct Options {
     pub helpers: Option<Vec<String>>,
 }
 
-/// A built-in helper.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Helper {
-    Env,
-    Gitlab,
-}
-
 /// The credentials of this process, for any number of clients.
 pub struct Credentials {
     environment: Environment,
@@ -155,6 +141,8 @@ pub struct Credentials {
     /// What was wrong with the file is told when it is needed first: a build may do without registries.
     file: Result<Option<ConfigFile>, Arc<Error>>,
     helpers: Vec<Helper>,
+    surroundings: OnceLock<Surroundings>,
+    leases: Leases,
     known: Mutex<HashMap<(String, String), Known>>,
 }
 
@@ -168,28 +156,27 @@ const YOUNG: Duration = Duration::from_secs(60);
 
 impl Credentials {
     /// Reads the configuration files and chooses the helpers.
-    ///
-    /// # Errors
-    /// [`Error::Unsupported`] if a helper is named that this version does not have.
-    pub fn load(options: Options) -> Result<Self, Error> {
+    pub fn load(options: Options) -> Self {
         let Options {
             environment,
             helpers,
         } = options;
-        let helpers = choose(helpers.as_deref())?;
+        let helpers = helper::choose(helpers.as_deref());
         let inline = environment.get("DOCKER_AUTH_CONFIG").and_then(|text| {
             ConfigFile::parse_inline(text)
                 .inspect_err(|error| tracing::warn!("DOCKER_AUTH_CONFIG is ignored: {error}"))
                 .ok()
         });
         let file = discover::find(&environment).map_err(Arc::new);
-        Ok(Self {
+        Self {
             environment,
             inline,
             file,
             helpers,
+            surroundings: OnceLock::new(),
+            leases: Leases::default(),
             known: Mutex::default(),
-        })
+        }
     }
 
     /// Tells whether `DOCKER_AUTH_CONFIG` is set, which often surprises who wrote a config file.
@@ -205,10 +192,7 @@ impl Credentials {
             .iter()
             .flatten()
             .map(|config| config.origin.clone());
-        let helpers = self.helpers.iter().map(|helper| match helper {
-            Helper::Env => "env".to_owned(),
-            Helper::Gitlab => "gitlab".to_owned(),
-        });
+        let helpers = self.helpers.iter().map(|helper| helper.name().to_owned());
         let all: Vec<_> = inline.chain(file).chain(helpers).collect();
         all.join(", ")
     }
@@ -221,7 +205,12 @@ impl Credentials {
         repository: &str,
     ) -> Result<Resolved, Arc<Error>> {
         let key = (registry.to_owned(), repository.to_owned());
-        if let Some(known) = self.known.lock().expect("never poisoned").get(&key) {
+        if let Some(known) = self.known.lock().expect("never poisoned").get(&key)
+            && known
+                .resolved
+                .expires
+                .is_none_or(|end| end > Instant::now())
+        {
             return Ok(known.resolved.clone());
         }
         tracing::debug!("credential providers by priority: [{}]", self.priority());
@@ -255,6 +244,7 @@ impl Credentials {
             let mut known = self.known.lock().expect("never poisoned");
             known.retain(|other, known| *other != key || known.since.elapsed() < YOUNG);
         }
+        self.leases.forget(registry).await;
         self.resolve(net, registry, repository).await
     }
 
@@ -267,6 +257,7 @@ impl Credentials {
         let resolved = |credential, source: &str| Resolved {
             credential,
             source: source.to_owned(),
+            expires: None,
         };
         if let Some(config) = &self.inline
             && let Some(credential) = config.auth(registry, repository)?
@@ -281,15 +272,32 @@ impl Credentials {
                     }
                     Answer::Program { name, key } => (name, key),
                 };
-                // during an in-place command the program of this name may be the image's
-                let _guard = net.host().lock().await;
-                if let Some(credential) = program::get(&name, &key, &self.environment).await? {
-                    return Ok(resolved(credential, &format!("helper:{name}")));
+                let found = self.ask_program(net, &name, &key).await?;
+                if let Some((credential, expires)) = found {
+                    return Ok(Resolved {
+                        expires,
+                        ..resolved(credential, &format!("helper:{name}"))
+                    });
                 }
             }
         }
         for helper in &self.helpers {
-            let (found, source) = match helper {
+            let (found, source) = match *helper {
+                Helper::Cloud(provider) if provider.serves(registry) => {
+                    match self.ask_cloud(provider, net, registry).await {
+                        Ok(Some((credential, expires))) => {
+                            return Ok(Resolved {
+                                expires,
+                                ..resolved(credential, provider.name())
+                            });
+                        }
+                        Ok(None) => tracing::debug!("no credentials for {registry}"),
+                        // the registry has the last word on whether it goes without
+                        Err(error) => tracing::warn!("{}", chain(&error)),
+                    }
+                    continue;
+                }
+                Helper::Cloud(_) => continue,
                 Helper::Env => (environment::host(&self.environment, registry), "env"),
                 Helper::Gitlab => (environment::gitlab(&self.environment, registry), "gitlab"),
             };
@@ -298,6 +306,41 @@ impl Credentials {
             }
         }
         Ok(resolved(Credential::Anonymous, ANONYMOUS))
+    }
+
+    /// Asks a helper program that the config file names, or what is built in for it if there is no such program.
+    async fn ask_program(
+        &self,
+        net: &Net,
+        name: &str,
+        key: &str,
+    ) -> Result<Option<(Credential, Option<Instant>)>, Error> {
+        let found = {
+            // during an in-place command the program of this name may be the image's
+            let _guard = net.host().lock().await;
+            program::get(name, key, &self.environment).await
+        };
+        match (found, Provider::of_program(name)) {
+            (Err(Error::NoProgram { .. }), Some(provider)) => {
+                let registry = config::normal(key).unwrap_or(key);
+                let registry = registry.split('/').next().unwrap_or(registry);
+                self.ask_cloud(provider, net, registry).await
+            }
+            (found, _) => Ok(found?.map(|credential| (credential, None))),
+        }
+    }
+
+    async fn ask_cloud(
+        &self,
+        provider: Provider,
+        net: &Net,
+        registry: &str,
+    ) -> Result<Option<(Credential, Option<Instant>)>, Error> {
+        let at = self
+            .surroundings
+            .get_or_init(|| Surroundings::new(net, &self.environment));
+        let lease = self.leases.get(provider, at, registry).await?;
+        Ok(lease.map(|lease| (lease.credential, Some(lease.expires))))
     }
 }
 
@@ -309,55 +352,20 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// Chooses the helpers and their order; a single empty value switches all of them off.
-fn choose(names: Option<&[String]>) -> Result<Vec<Helper>, Error> {
-    let Some(names) = names else {
-        return Ok(vec![Helper::Env, Helper::Gitlab]);
-    };
-    let mut helpers = Vec::new();
-    for name in names {
-        let helper = match name.as_str() {
-            "" => continue,
-            "env" => Helper::Env,
-            "gitlab" => Helper::Gitlab,
-            "google" | "ecr" | "acr" => return Err(Error::Unsupported { name: name.clone() }),
-            _ => {
-                tracing::warn!("unknown credential helper: {name}");
-                continue;
-            }
-        };
-        if !helpers.contains(&helper) {
-            helpers.push(helper);
-        }
+/// Returns an error and its causes in one line.
+fn chain(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
     }
-    Ok(helpers)
+    text
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// The values of the flag, and what is chosen.
-    type Case<'a> = (Option<&'a [&'a str]>, Option<Vec<Helper>>);
-
-    #[test]
-    fn helpers_are_chosen_by_name() {
-        use Helper::{Env, Gitlab};
-        #[rustfmt::skip] // a table keeps its columns
-        let cases: &[Case] = &[
-            (None,                         Some(vec![Env, Gitlab])),
-            (Some(&[""]),                  Some(vec![])),
-            (Some(&["gitlab", "env"]),     Some(vec![Gitlab, Env])),
-            (Some(&["env", "nonsense"]),   Some(vec![Env])),
-            (Some(&["env", "ecr"]),        None),
-            (Some(&["google"]),            None),
-        ];
-        for (names, want) in cases {
-            let names =
-                names.map(|names| names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>());
-            assert_eq!(choose(names.as_deref()).ok(), *want, "{names:?}");
-        }
-    }
 
     #[test]
     fn sources_are_asked_in_order() {
@@ -379,7 +387,6 @@ mod tests {
             environment: Environment(environment),
             helpers: None,
         });
-        let credentials = credentials.unwrap();
         let net = Net::new(crate::net::Options { http1_only: false }).unwrap();
         let file = format!("file:{config}/config.json");
         #[rustfmt::skip] // a table keeps its columns

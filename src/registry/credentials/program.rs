@@ -8,9 +8,9 @@ use serde::Deserialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 
-use crate::net::Secret;
+use crate::net::{Environment, Secret};
 
-use super::{Credential, Environment, Error};
+use super::{Credential, Error};
 
 const LIMIT: Duration = Duration::from_secs(60);
 const OUTPUT_LIMIT: u64 = 1 << 20;

@@ -10,10 +10,10 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::image::reference::DOCKER_HUB;
-use crate::net::{Net, Secret};
+use crate::net::{Environment, Net, Secret};
 
 use super::config::{ConfigFile, HUB_KEY, normal};
-use super::{Environment, Error, discover, program};
+use super::{Error, discover, program};
 
 /// Where a credential was put.
 #[derive(Debug, Clone, PartialEq, Eq)]
