@@ -2,7 +2,7 @@
 # The executor's own container images. Targets: executor, debug, slim.
 #
 # With internet access:     docker build --target executor .
-# Without, from a binary:   put `executor` and `ca-certificates.crt` (and, for debug, a static `busybox`) into a folder of the context and pass
+# Without, from a binary:   put `executor`, `ca-certificates.crt` and (but for slim) a static `busybox` into a folder of the context and pass
 #                           --build-arg BINARY=prebuilt --build-arg BUSYBOX=prebuilt-busybox --build-arg PREBUILT=that/folder
 ARG RUST_IMAGE=docker.io/library/rust:1-bookworm
 ARG BUSYBOX_IMAGE=docker.io/library/busybox:1-musl
@@ -29,6 +29,10 @@ ARG PREBUILT=dist
 COPY --chmod=0755 ${PREBUILT}/busybox /bin/busybox
 RUN ["/bin/busybox", "--install", "/bin"]
 
+# The names under which config files ask for the credentials of clouds; under each of them the executor is that helper.
+FROM ${BUSYBOX} AS helpers
+RUN ["/bin/sh", "-c", "mkdir /out && cd /out && for name in acr-env ecr-login gcr; do ln -s executor docker-credential-$name; done"]
+
 # What debug has on top. `/kaniko/.docker` exists because scripts write their config.json into it.
 FROM ${BUSYBOX} AS shell
 RUN ["/bin/sh", "-c", "mkdir -p /out/bin /out/kaniko/.docker && cp -a /bin /out/busybox && ln -s /busybox/sh /out/bin/sh"]
@@ -53,6 +57,7 @@ ENTRYPOINT ["/kaniko/executor"]
 # Ships nothing below `/kaniko/.docker` or `/etc`: what a runtime makes to mount something there can be moved out of a RUN's way, what came
 # with the image cannot.
 FROM slim AS executor
+COPY --from=helpers /out/ /kaniko/
 ENV DOCKER_CONFIG=/kaniko/.docker/ \
     DOCKER_CREDENTIAL_GCR_CONFIG=/kaniko/.config/gcloud/docker_credential_gcr_config.json
 WORKDIR /workspace

@@ -120,12 +120,17 @@ fn every_target_has_what_its_users_expect() {
         "PATH=/usr/local/bin:/kaniko:/busybox",
     );
     let files = "d 0777 0:0 kaniko/\nf 0755 0:0 kaniko/executor\nd 0755 0:0 kaniko/ssl/\nd 0755 0:0 kaniko/ssl/certs/\nf 0644 0:0 kaniko/ssl/certs/ca-certificates.crt\n";
-    let executor_files = format!("{files}d 0755 0:0 workspace/\n");
+    let helpers = ["acr-env", "ecr-login", "gcr"]
+        .map(|name| format!("l 0:0 kaniko/docker-credential-{name} -> executor\n"))
+        .concat();
+    let executor = "f 0755 0:0 kaniko/executor\n";
+    let executor_files = format!("{files}d 0755 0:0 workspace/\n")
+        .replace(executor, &format!("{helpers}{executor}"));
     let debug_files = format!(
         "d 0755 0:0 bin/\nl 0:0 bin/sh -> /busybox/sh\nd 0755 0:0 busybox/\n{}",
         executor_files.replace(
-            "f 0755 0:0 kaniko/executor",
-            "d 0755 0:0 kaniko/.docker/\nf 0755 0:0 kaniko/executor"
+            "d 0777 0:0 kaniko/\n",
+            "d 0777 0:0 kaniko/\nd 0755 0:0 kaniko/.docker/\n"
         )
     );
     let cases = [
