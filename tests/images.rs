@@ -3,11 +3,12 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Output;
+use std::sync::OnceLock;
 
 use serde_json::Value;
 
 use crate::support::container::{self, Container};
-use crate::support::{Image, Sandbox, base, requires};
+use crate::support::{Image, Sandbox, base, requires, tool};
 
 const EPOCH: &str = "1000000000";
 
@@ -42,23 +43,54 @@ fn build(t: &Sandbox, target: &str) -> Image {
 }
 
 /// An unpacked image and what its config says about starting it.
-struct Unpacked {
-    image: Image,
+pub struct Unpacked {
+    config: Value,
     root: PathBuf,
+    /// Holds the files, unless they are to stay.
+    _image: Option<Image>,
 }
 
 impl Unpacked {
+    /// Returns one of the images, which is built once a test run.
+    pub fn of(target: &str) -> &'static Self {
+        static EXECUTOR: OnceLock<Unpacked> = OnceLock::new();
+        static DEBUG: OnceLock<Unpacked> = OnceLock::new();
+        let built = match target {
+            "debug" => &DEBUG,
+            _ => &EXECUTOR,
+        };
+        built.get_or_init(|| {
+            let dir = tempfile::Builder::new()
+                .prefix(&format!("{target}-"))
+                .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
+                .unwrap()
+                .keep();
+            let image = build(&sandbox(), target);
+            let from = image.unpack();
+            let [from, to] = [&from, &dir].map(|path| path.to_str().unwrap());
+            tool("cp", ["-a", &format!("{from}/."), to]);
+            Self {
+                config: image.config["config"].clone(),
+                root: dir,
+                _image: None,
+            }
+        })
+    }
+
     fn new(image: Image) -> Self {
-        let root = image.unpack();
-        Self { image, root }
+        Self {
+            config: image.config["config"].clone(),
+            root: image.unpack(),
+            _image: Some(image),
+        }
     }
 
     fn config(&self) -> &Value {
-        &self.image.config["config"]
+        &self.config
     }
 
     /// Returns a container as a runtime makes it from the image.
-    fn container(&self) -> Container<'_> {
+    pub fn container(&self) -> Container<'_> {
         let mut container = Container::new(&self.root);
         for variable in self.config()["Env"].as_array().unwrap() {
             let (name, value) = variable.as_str().unwrap().split_once('=').unwrap();
@@ -69,7 +101,7 @@ impl Unpacked {
     }
 
     /// Returns the entrypoint with arguments behind it.
-    fn command(&self, args: &[String]) -> Vec<String> {
+    pub fn command(&self, args: &[String]) -> Vec<String> {
         let entrypoint = self.config()["Entrypoint"].as_array().unwrap().iter();
         let entrypoint = entrypoint.map(|word| word.as_str().unwrap().to_owned());
         entrypoint.chain(args.iter().cloned()).collect()
@@ -78,7 +110,7 @@ impl Unpacked {
 
 /// Returns what was printed on stderr, if the program succeeded.
 #[track_caller]
-fn succeeded(output: &Output) -> String {
+pub fn succeeded(output: &Output) -> String {
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     let stdout = String::from_utf8_lossy(&output.stdout);
     assert!(
@@ -87,19 +119,6 @@ fn succeeded(output: &Output) -> String {
         output.status
     );
     stderr
-}
-
-/// A small context for an image to build.
-fn application(t: &Sandbox) -> PathBuf {
-    let dir = t.path("application");
-    fs_err::create_dir(&dir).unwrap();
-    let text = format!(
-        "FROM {}\nCOPY message /message\nRUN cat /message > /copy && test ! -e /kaniko/.docker/config.json\n",
-        t.base()
-    );
-    fs_err::write(dir.join("Dockerfile"), text).unwrap();
-    fs_err::write(dir.join("message"), "hello\n").unwrap();
-    dir
 }
 
 #[test]
@@ -197,66 +216,4 @@ fn the_executor_builds_its_images_with_itself() {
         }
         assert_eq!(again.digest, by_the_host.digest, "{target}\n{stderr}");
     }
-}
-
-#[test]
-fn a_gitlab_script_runs_in_debug() {
-    requires!(container::possible(), "needs root, runc and overlayfs");
-    let t = sandbox();
-    let unpacked = Unpacked::new(build(&t, "debug"));
-    let application = application(&t);
-    let mut container = unpacked.container();
-    container.working_dir = "/builds/group/project";
-    container.volume(&application, "/builds/group/project", false);
-    let (first, second) = (t.tag("group/project:1"), t.tag("group/project:2"));
-    let call = |destination: &str| {
-        format!(
-            "/kaniko/executor --context \"$CI_PROJECT_DIR\" --dockerfile \"$CI_PROJECT_DIR/Dockerfile\" --destination {destination} --cleanup"
-        )
-    };
-    let script = format!(
-        "set -e\nexport CI_PROJECT_DIR=$PWD\necho '{{\"auths\":{{}}}}' > /kaniko/.docker/config.json\n{}\nsed -i s/hello/bye/ message\n{}\ncat /kaniko/.docker/config.json\nls /\n",
-        call(&first),
-        call(&second)
-    );
-    let output = container.run(["sh", "-c", &script]);
-    succeeded(&output);
-    let stdout = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        stdout
-            .ends_with("{\"auths\":{}}\nbin\nbuilds\nbusybox\ndev\nkaniko\nproc\nsys\nworkspace\n"),
-        "the container is as it was\n{stdout}"
-    );
-    assert_eq!(Image::pull(&t.registry, &first).text("copy"), "hello\n");
-    assert_eq!(Image::pull(&t.registry, &second).text("copy"), "bye\n");
-}
-
-#[test]
-fn a_tekton_step_gets_its_digest() {
-    requires!(container::possible(), "needs root, runc and overlayfs");
-    let t = sandbox();
-    let unpacked = Unpacked::new(build(&t, "executor"));
-    let application = application(&t);
-    for dir in ["tekton/results", "tekton/home"] {
-        fs_err::create_dir_all(t.path(dir)).unwrap();
-    }
-    let mut container = unpacked.container();
-    container.volume(&application, "/workspace/source", false);
-    container.volume(&t.path("tekton"), "/tekton", false);
-    container.env.retain(|(name, _)| *name != "HOME");
-    container.env.push(("HOME", "/tekton/home".into()));
-    let tag = t.tag("tekton");
-    let args = [
-        "--dockerfile=./Dockerfile",
-        "--context=/workspace/source/./",
-        &format!("--destination={tag}"),
-        "--digest-file=/tekton/results/IMAGE_DIGEST",
-    ];
-    let args = args.map(str::to_owned);
-    succeeded(&container.run(unpacked.command(&args)));
-    let image = Image::pull(&t.registry, &tag);
-    let digest = fs_err::read_to_string(t.path("tekton/results/IMAGE_DIGEST")).unwrap();
-    assert_eq!(digest, image.digest);
-    assert!(t.path("tekton/home").exists());
-    assert!(!image.unpack().join("tekton").exists());
 }

@@ -4,7 +4,7 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{ChildStdin, Command, Output, Stdio};
 
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use serde_json::{Value, json};
@@ -98,6 +98,32 @@ impl<'a> Container<'a> {
 
     /// Runs a program to its end. Network and time are the machine's.
     pub fn run<S: AsRef<str>>(&self, args: impl IntoIterator<Item = S>) -> Output {
+        let bundle = self.bundle(args);
+        let mut run = bundle.runc(["run", "--bundle"]);
+        run.arg(bundle.dir.path()).arg(&bundle.name);
+        run.output().unwrap()
+    }
+
+    /// Starts a program that waits for the end of its input, so that others can be run beside it.
+    pub fn start<S: AsRef<str>>(&self, args: impl IntoIterator<Item = S>) -> Running {
+        let bundle = self.bundle(args);
+        let mut create = bundle.runc(["create", "--bundle"]);
+        create.arg(bundle.dir.path()).arg(&bundle.name);
+        let null = (Stdio::null(), Stdio::null());
+        create.stdin(Stdio::piped()).stdout(null.0).stderr(null.1);
+        let mut create = create.spawn().unwrap();
+        let input = create.stdin.take().unwrap();
+        assert!(create.wait().unwrap().success());
+        let started = bundle.runc(["start"]).arg(&bundle.name).status();
+        assert!(started.unwrap().success());
+        Running {
+            bundle,
+            _input: input,
+        }
+    }
+
+    /// Makes what the runtime starts from: the overlay and the configuration.
+    fn bundle<S: AsRef<str>>(&self, args: impl IntoIterator<Item = S>) -> Bundle {
         let args: Vec<String> = args.into_iter().map(|a| a.as_ref().to_owned()).collect();
         let dir = tempfile::Builder::new()
             .prefix("container-")
@@ -107,18 +133,11 @@ impl<'a> Container<'a> {
         let overlay = overlay.unwrap_or_else(|error| panic!("cannot mount an overlay: {error}"));
         let config = serde_json::to_vec(&self.config(&overlay.root, &args)).unwrap();
         fs_err::write(dir.path().join("config.json"), config).unwrap();
-        let name = dir.path().file_name().unwrap().to_owned();
-        let output = Command::new("runc")
-            .arg("--root")
-            .arg(dir.path().join("state"))
-            .args(["run", "--bundle"])
-            .arg(dir.path())
-            .arg(name)
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
-        drop(overlay);
-        output
+        Bundle {
+            name: dir.path().file_name().unwrap().to_owned(),
+            _overlay: overlay,
+            dir,
+        }
     }
 
     /// Returns the runtime's configuration (runtime-spec 1.0 `config.md`).
@@ -229,6 +248,48 @@ impl<'a> Container<'a> {
             mount(&volume.target, "bind", &volume.source, &options)
         }));
         mounts
+    }
+}
+
+/// A directory from which the runtime starts a container.
+struct Bundle {
+    name: OsString,
+    // Before the directory goes.
+    _overlay: Overlay,
+    dir: TempDir,
+}
+
+impl Bundle {
+    fn runc<const N: usize>(&self, args: [&str; N]) -> Command {
+        let mut runc = Command::new("runc");
+        runc.arg("--root").arg(self.dir.path().join("state"));
+        runc.args(args).stdin(Stdio::null());
+        runc
+    }
+}
+
+/// A container whose own program waits; it ends with the value.
+pub struct Running {
+    bundle: Bundle,
+    _input: ChildStdin,
+}
+
+impl Running {
+    /// Runs another program in it.
+    pub fn exec(&self, working_dir: &str, env: &[String], args: &[&str]) -> Output {
+        let mut exec = self.bundle.runc(["exec", "--cwd", working_dir]);
+        for variable in env {
+            exec.args(["--env", variable]);
+        }
+        exec.arg(&self.bundle.name).args(args).output().unwrap()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let mut delete = self.bundle.runc(["delete", "--force"]);
+        let deleted = delete.arg(&self.bundle.name).status().unwrap();
+        assert!(deleted.success() || std::thread::panicking());
     }
 }
 

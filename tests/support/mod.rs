@@ -8,6 +8,7 @@ pub mod image;
 pub mod inetd;
 pub mod internet;
 pub mod listing;
+pub mod manifest;
 pub mod registry;
 pub mod sandbox;
 pub mod token;

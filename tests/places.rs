@@ -1,0 +1,180 @@
+//! Forms in which pipelines call the executor, beside those of the README.
+
+use crate::images::{Unpacked, succeeded};
+use crate::support::container::{self, Capabilities};
+use crate::support::{Finished, Image, Sandbox, requires};
+
+/// A Dockerfile that executes nothing, with owners, modes and stages.
+const NOTHING_RUNS: &str = "\
+FROM BASE AS first
+WORKDIR /srv/data
+COPY --chown=7:8 --chmod=4755 tree ./tree/
+USER app
+COPY message message
+FROM BASE
+ENV LEVEL=1
+LABEL made=here
+COPY --from=first --chown=app:extra /srv /srv
+COPY --from=first /etc/passwd /etc/copy
+ADD archive.tar /unpacked/
+WORKDIR /home/app/work
+USER 1000:1001
+CMD [\"/bin/sh\"]
+";
+
+fn context(t: &Sandbox, text: &str) {
+    t.file("tree/deep/file", 0o644, "deep\n");
+    t.file("message", 0o644, "hello\n");
+    let archive = t.context().join("archive.tar");
+    let tree = t.context().join("tree");
+    let args = [
+        "--owner=0",
+        "--group=5",
+        "-C",
+        tree.to_str().unwrap(),
+        "-cf",
+    ];
+    crate::support::tool(
+        "tar",
+        args.iter().chain(&[archive.to_str().unwrap(), "deep"]),
+    );
+    t.dockerfile(&text.replace("BASE", &t.base()));
+}
+
+/// Runs the executor's image as the `restricted` profile of pods demands, with one directory to write to.
+fn restricted(t: &Sandbox, args: &[String]) -> Finished {
+    let executor = Unpacked::of("executor");
+    let mut container = executor.container();
+    container.user = (1000, 1000);
+    container.capabilities = Capabilities::None;
+    container.no_new_privileges = true;
+    container.read_only = true;
+    container.volume(&t.context(), "/workspace", true);
+    container.tmpfs.push("/work");
+    container.env.push(("KANIKO_DIR", "/work/kaniko".into()));
+    container
+        .env
+        .push(("SOURCE_DATE_EPOCH", "1000000000".into()));
+    let output = container.run(executor.command(args));
+    Finished {
+        code: output.status.code(),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+#[test]
+fn the_restricted_profile_gives_the_same_image() {
+    requires!(container::possible(), "needs root, runc and overlayfs");
+    let mut t = Sandbox::new();
+    context(&t, NOTHING_RUNS);
+    t.env("SOURCE_DATE_EPOCH", "1000000000");
+    let by_root = t.build_and_pull("root", [""; 0]);
+    let destination = format!("--destination={}", t.tag("restricted"));
+    restricted(&t, &[destination]).succeeded();
+    let image = Image::pull(&t.registry, &t.tag("restricted"));
+    for layer in 0..by_root.layer_count() {
+        assert_eq!(image.layer(layer), by_root.layer(layer), "{layer}");
+    }
+    assert_eq!(image.digest, by_root.digest);
+}
+
+#[test]
+fn the_restricted_profile_refuses_a_run_before_any_work() {
+    requires!(container::possible(), "needs root, runc and overlayfs");
+    let t = Sandbox::new();
+    context(&t, "FROM BASE\nCOPY message /\nRUN true\n");
+    let destination = format!("--destination={}", t.tag("restricted"));
+    let finished = restricted(&t, &[destination]).failed(1, "RUN cannot be isolated here");
+    for told in [
+        "namespaces",
+        "in-place",
+        "chroot",
+        "Operation not permitted",
+    ] {
+        assert!(
+            finished.stderr.contains(told),
+            "`{told}` is missing in\n{finished}"
+        );
+    }
+    assert!(!finished.stderr.contains("COPY message"), "{finished}");
+    assert_eq!(t.registry.tags("restricted"), [""; 0]);
+}
+
+#[test]
+fn an_empty_argument_is_none() {
+    let t = Sandbox::new();
+    context(&t, "FROM scratch\nCOPY message /\n");
+    let (tag, context) = (t.tag("app"), t.context());
+    let context = context.to_str().unwrap();
+    // `"$UNSET"` between the others
+    let args = [
+        "",
+        "--context",
+        context,
+        "",
+        "-d",
+        &tag,
+        "--dockerfile",
+        "",
+        "",
+    ];
+    t.executor(args).succeeded();
+    assert_eq!(Image::pull(&t.registry, &tag).text("message"), "hello\n");
+    t.executor([" ", "--context", context, "-d", &tag])
+        .failed(1, "unknown command \" \" for \"executor\"");
+}
+
+#[test]
+fn values_apart_from_their_flags() {
+    let t = Sandbox::new();
+    context(&t, "FROM scratch\nARG A\nCOPY message /\nLABEL a=$A\n");
+    let tag = t.tag("app");
+    let context = t.context();
+    let args = [
+        "-f",
+        "Dockerfile",
+        "-c",
+        context.to_str().unwrap(),
+        "-d",
+        &tag,
+        "-v",
+        "warn",
+        "-b",
+        "",
+    ];
+    let finished = t.executor(args).succeeded();
+    assert_eq!(finished.stderr, "");
+    let args = [
+        "-cdir://CONTEXT",
+        "-fDockerfile",
+        "-vdebug",
+        "--build-arg",
+        "A=b c",
+        "-d",
+    ];
+    let args = args.map(|arg| arg.replace("CONTEXT", context.to_str().unwrap()));
+    t.executor(args.iter().chain([&tag])).succeeded();
+    let image = Image::pull(&t.registry, &tag);
+    assert_eq!(image.config["config"]["Labels"]["a"], "b c");
+}
+
+#[test]
+fn a_script_with_two_builds_in_one_container() {
+    requires!(container::possible(), "needs root, runc and overlayfs");
+    let t = Sandbox::new();
+    context(
+        &t,
+        "FROM BASE\nRUN echo $0 > /own && test ! -e /message\nCOPY message /\n",
+    );
+    let debug = Unpacked::of("debug");
+    let mut container = debug.container();
+    container.volume(&t.context(), "/a b/project", true);
+    let script = "set -e\ncd '/a b'\nfor i in 1 2; do /kaniko/executor -c 'dir:///a b/project' -d \"$TAG:$i\"; done\ntest ! -e /own";
+    container.env.push(("TAG", t.tag("app")));
+    succeeded(&container.run(["sh", "-c", script]));
+    for number in ["1", "2"] {
+        let image = Image::pull(&t.registry, &t.tag(&format!("app:{number}")));
+        assert_eq!(image.text("own"), "/bin/sh\n");
+    }
+}

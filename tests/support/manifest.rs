@@ -1,0 +1,125 @@
+//! What users write down to start a build: the README's examples, and how the places they are written for would start a container.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use super::container::Container;
+
+/// Returns the first code block below a heading of the README.
+pub fn readme(heading: &str) -> &'static str {
+    const README: &str = include_str!("../../README.md");
+    let (_, section) = README
+        .split_once(&format!("\n### {heading}\n"))
+        .unwrap_or_else(|| panic!("the README has no section `{heading}`"));
+    let (_, block) = section.split_once("```").unwrap();
+    let (_, code) = block.split_once('\n').unwrap();
+    code.split_once("\n```").unwrap().0
+}
+
+/// Tells whether the packages are there that [`yaml`] and [`validate`] need.
+pub fn possible() -> bool {
+    let output = python("import yaml, kubernetes_validate").output();
+    output.is_ok_and(|output| output.status.success())
+}
+
+/// Reads a document.
+pub fn yaml(text: &str) -> Value {
+    let script =
+        "import json, sys, yaml; json.dump(yaml.load(sys.stdin, yaml.BaseLoader), sys.stdout)";
+    serde_json::from_str(&run(script, text)).unwrap()
+}
+
+/// Checks a manifest against Kubernetes' own schemas; an unknown field is an error.
+pub fn validate(manifest: &str) {
+    let script = "import sys, yaml, kubernetes_validate\n\
+        for document in yaml.safe_load_all(sys.stdin):\n\
+        \x20 kubernetes_validate.validate(document, kubernetes_validate.latest_version(), strict=True)";
+    run(script, manifest);
+}
+
+fn python(script: &str) -> Command {
+    let mut command = Command::new("python3");
+    let packages = concat!(env!("CARGO_MANIFEST_DIR"), "/target/python");
+    command.args(["-c", script]).env("PYTHONPATH", packages);
+    command
+}
+
+#[track_caller]
+fn run(script: &str, input: &str) -> String {
+    let mut child = python(script)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(input.as_bytes()).unwrap();
+    drop(stdin);
+    let output = child.wait_with_output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}\n{input}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Returns the strings of a list.
+pub fn strings(list: &Value) -> Vec<String> {
+    let list = list.as_array().unwrap_or_else(|| panic!("no list: {list}"));
+    list.iter()
+        .map(|item| item.as_str().unwrap().to_owned())
+        .collect()
+}
+
+/// What a cluster has for the volumes of a pod.
+pub struct Cluster<'a> {
+    /// Where secrets are laid out.
+    pub dir: &'a Path,
+    /// The content of each secret's `.dockerconfigjson`.
+    pub docker_config: String,
+    /// What a claim of storage has.
+    pub storage: &'a Path,
+}
+
+impl Cluster<'_> {
+    /// Mounts what a container of a pod asks for.
+    pub fn mount(&self, pod: &Value, container: &Value, into: &mut Container<'_>) {
+        let mounts = container["volumeMounts"].as_array().unwrap();
+        for mount in mounts {
+            let name = mount["name"].as_str().unwrap();
+            let volumes = pod["volumes"].as_array().unwrap();
+            let volume = volumes.iter().find(|volume| volume["name"] == name);
+            let volume = volume.unwrap_or_else(|| panic!("no volume `{name}`"));
+            let source = match (&volume["secret"], &volume["persistentVolumeClaim"]) {
+                (secret @ Value::Object(_), _) => self.secret(secret),
+                (_, Value::Object(_)) => self.storage.to_owned(),
+                _ => panic!("a volume of another kind: {volume}"),
+            };
+            let source = match mount["subPath"].as_str() {
+                Some(below) => source.join(below).canonicalize().unwrap(),
+                None => source,
+            };
+            let is_secret = volume["secret"].is_object();
+            let read_only = is_secret || mount["readOnly"] == "true";
+            into.volume(&source, mount["mountPath"].as_str().unwrap(), read_only);
+        }
+    }
+
+    /// Lays a secret out as a node does: through links that can be switched over.
+    fn secret(&self, secret: &Value) -> PathBuf {
+        let dir = self.dir.join("secret");
+        fs_err::create_dir_all(dir.join("..first")).unwrap();
+        let link = |to: &str, name: &str| {
+            fs_err::os::unix::fs::symlink(to, dir.join(name)).unwrap();
+        };
+        link("..first", "..data");
+        for item in secret["items"].as_array().unwrap() {
+            assert_eq!(item["key"], ".dockerconfigjson");
+            let path = item["path"].as_str().unwrap();
+            fs_err::write(dir.join("..first").join(path), &self.docker_config).unwrap();
+            link(&format!("..data/{path}"), path);
+        }
+        dir
+    }
+}
