@@ -66,7 +66,7 @@ fn build(t: &Sandbox, percent: u8, number: u64) -> usize {
         image.layer(1),
         "f 0644 0:0 4 a\n".replace("4 a", &format!("{} a", format!("a {number}\n").len()))
     );
-    faulty.requests()
+    faulty.requests().len()
 }
 
 #[test]

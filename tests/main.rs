@@ -8,6 +8,7 @@ mod cache_dir;
 mod clouds;
 mod conformance;
 mod contexts;
+mod early_uploads;
 mod faults;
 mod git_contexts;
 mod git_ssh;

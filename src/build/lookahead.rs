@@ -187,6 +187,15 @@ impl Lookahead {
             && self.keys.contains_key(&at)
     }
 
+    /// Returns the registry to which the layer of a step goes for the cache's sake.
+    pub fn registry(&self, at: At) -> Option<&str> {
+        let cache = self.cache.as_ref().filter(|_| self.wants(at))?;
+        match &cache.options().repository {
+            Repository::Registry(repository) => Some(&repository.registry),
+            Repository::Layouts(_) => None,
+        }
+    }
+
     /// Starts to store a layer that was made, unless the cache does not want it.
     pub fn put(
         &self,

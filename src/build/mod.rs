@@ -9,6 +9,7 @@ mod assemble;
 mod bases;
 mod blobs;
 mod contexts;
+mod dispatch;
 mod error;
 mod images;
 mod isolate;
@@ -43,11 +44,13 @@ use crate::layer::LayerPath;
 use crate::log::timeline::Timeline;
 use crate::output::BuiltImage;
 use crate::output::push::Layers;
+use crate::output::uploads::Uploads;
 use crate::plan::{self, Base, ImageName, Plan};
 use crate::store::BlobStore;
 use assemble::Presentation;
 use bases::Bases;
 use blobs::Blobs;
+use dispatch::Dispatch;
 use isolate::Closing;
 use outlook::At;
 use roots::Roots;
@@ -116,12 +119,13 @@ pub struct ImageOptions {
     pub reproducible: bool,
 }
 
-/// Does what was prepared; the image's blobs stay in the workspace as long as [`Built`] lives.
+/// Does what was prepared, and begins to upload layers as they are finished; the image's blobs stay in the workspace as long as [`Built`] lives.
 pub fn build(
     prepared: Prepared<'_>,
     options: &Options,
     interrupt: &Interrupt,
     timeline: &Timeline,
+    uploads: Option<&Uploads>,
 ) -> Result<Built, Error> {
     let _phase = timeline.phase("build");
     let foreseen = prepared.executed(&prepared.lookahead.prospects(&prepared.plan));
@@ -165,6 +169,8 @@ pub fn build(
         })
     });
     let dependencies = jobs::dependencies(&plan, &prospects);
+    let dispatch =
+        uploads.map(|uploads| Dispatch::new(uploads, library.client, &plan, &bases, &store));
     let builder = Builder {
         plan: &plan,
         options,
@@ -193,6 +199,7 @@ pub fn build(
         pins: &pins,
         prospects: &prospects,
         timeline,
+        dispatch,
     };
     let lineages = builder.stages(&roots);
     // layers made before a failure are cached too, unless somebody wants to end

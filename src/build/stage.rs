@@ -11,6 +11,7 @@ use tracing::{debug, info, info_span, warn};
 use super::assemble::{Lineage, Record};
 use super::bases::Bases;
 use super::contexts::Contexts;
+use super::dispatch::Dispatch;
 use super::error::display_name;
 use super::images::Library;
 use super::lookahead::Lookahead;
@@ -67,6 +68,8 @@ pub struct Builder<'b> {
     pub pins: &'b Pins,
     pub prospects: &'b [Prospect],
     pub timeline: &'b Timeline,
+    /// Where finished layers of the image are uploaded to; absent if it is not pushed.
+    pub dispatch: Option<Dispatch<'b>>,
 }
 
 /// A stage at work.
@@ -305,6 +308,11 @@ impl Work<'_> {
             builder
                 .lookahead
                 .put(at, builder.plan, layer, *created, builder.store);
+            if let Some(dispatch) = &builder.dispatch
+                && builder.in_image.contains(&self.position)
+            {
+                dispatch.send(layer, builder.lookahead.registry(at));
+            }
         }
         Ok(record(step, made))
     }

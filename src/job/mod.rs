@@ -23,6 +23,7 @@ use crate::log::record;
 use crate::log::timeline::Timeline;
 use crate::net::{self, Net};
 use crate::output::digest_files::{self, DigestFiles};
+use crate::output::uploads::Uploads;
 use crate::output::{self, layout, tarball};
 use crate::store::SharedStore;
 use crate::{context, registry};
@@ -108,7 +109,11 @@ fn run_with(
     if options.build.dry_run {
         return Ok(());
     }
-    let built = build::build(prepared, &asked, interrupt, timeline)
+    let uploads = options
+        .output
+        .push
+        .then(|| Uploads::new(&clients.push, &destinations));
+    let built = build::build(prepared, &asked, interrupt, timeline, uploads.as_ref())
         .map_err(|cause| failed(cause, dockerfile))?;
     timeline.built(recorded(&built.image));
     let phase = timeline.phase("write outputs");
@@ -122,7 +127,7 @@ fn run_with(
         return Ok(());
     }
     let _phase = timeline.phase("push");
-    match push_to_all(net, &clients.push, &built, options) {
+    match push_to_all(net, &clients.push, &built, options, uploads.as_ref()) {
         Err(Error::Push { cause, .. }) => {
             let kept = keep(&built.image, &options.kaniko_dir);
             Err(Error::Push { cause, kept })
@@ -246,13 +251,15 @@ fn push_to_all(
     client: &registry::Client,
     built: &Built,
     options: &Options,
+    uploads: Option<&Uploads>,
 ) -> Result<(), Error> {
     let output = &options.output;
     let destinations = named(&output.destinations);
     let how = output::push::Options {
         ignore_immutable_tag_errors: output.ignore_immutable_tag_errors,
     };
-    net.block_on(output::push::push(client, &built.image, &destinations, how))
+    let push = output::push::push(client, &built.image, &destinations, how, uploads);
+    net.block_on(push)
         .map_err(|cause| Error::Push { cause, kept: None })?;
     if let Some(directory) = &output.builder_output {
         let names: Vec<String> = destinations

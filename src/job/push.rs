@@ -48,6 +48,7 @@ pub fn push(push: &Push) -> Result<(), Error> {
         &image,
         &named(&push.destinations),
         how,
+        None,
     ));
     net.block_on(client.close());
     pushed.map_err(|cause| Error::Push { cause, kept: None })

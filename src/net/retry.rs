@@ -32,6 +32,12 @@ impl Retry {
         }
     }
 
+    /// Returns the number of tries where no connection comes about: a name that is wrong stays wrong.
+    pub fn without_answer(self) -> u32 {
+        let extra = self.attempts.saturating_sub(Self::DEFAULT.attempts);
+        self.attempts.min(8) + extra
+    }
+
     /// Returns limits with fewer tries, for a candidate that is not the last one.
     pub fn at_most(self, attempts: u32) -> Self {
         Self {

@@ -15,6 +15,7 @@ use crate::registry;
 use crate::store::{self, BlobStore};
 
 pub mod push;
+pub mod uploads;
 
 pub mod tarball;
 

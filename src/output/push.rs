@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use futures_util::stream::{self, StreamExt, TryStreamExt};
+use futures_util::stream::{self, StreamExt};
 
+use super::uploads::{self, Uploads};
 use super::{BlobSource, BoxError, BuiltImage, Error};
 use crate::image::{Descriptor, Digest, ImageRef};
-use crate::registry::{self, Client, Pushed, Source};
+use crate::registry::{self, Client};
 use crate::store::BlobStore;
 
 /// A name to push to.
@@ -28,14 +29,11 @@ pub struct Options {
     pub ignore_immutable_tag_errors: bool,
 }
 
-/// Uploads of one repository at the same time.
-const CONCURRENT_UPLOADS: usize = 4;
-
 /// Pushes an image to every destination: layers, then the config, then the manifest, then further tags of the repository.
-/// Tags that point to it already are left alone.
+/// Tags that point to it already are left alone; what `uploads` brought to a repository is not brought there again.
 ///
-/// Repositories are served at the same time. All of them are served to their end even if one fails; the error is that of
-/// the first destination that failed.
+/// Registries are served at the same time. All destinations are served to their end even if one fails; the error is that of
+/// the first that failed.
 ///
 /// # Errors
 /// [`Error::Push`], naming the destination as the user wrote it.
@@ -44,28 +42,7 @@ pub async fn push(
     image: &BuiltImage,
     destinations: &[Destination],
     options: Options,
-) -> Result<(), Error> {
-    // by repository: what is in it needs to get there once
-    let mut repositories: Vec<Vec<&Destination>> = Vec::new();
-    for destination in destinations {
-        let same =
-            |group: &&mut Vec<&Destination>| group[0].image.name() == destination.image.name();
-        match repositories.iter_mut().find(same) {
-            Some(group) => group.push(destination),
-            None => repositories.push(vec![destination]),
-        }
-    }
-    let pushes = repositories
-        .iter()
-        .map(|group| push_repository(client, image, group, options));
-    join_all(pushes).await.into_iter().collect()
-}
-
-async fn push_repository(
-    client: &Client,
-    image: &BuiltImage,
-    destinations: &[&Destination],
-    options: Options,
+    uploads: Option<&Uploads>,
 ) -> Result<(), Error> {
     for destination in destinations {
         tracing::info!("Pushing image to {}", destination.text);
@@ -83,17 +60,110 @@ async fn push_repository(
         tracing::info!("existing manifest: {name}@{}", image.digest);
         tracing::info!("Pushed {name}@{}", image.digest);
     }
-    let Some((first, _)) = wanted.first() else {
-        return Ok(());
-    };
-    let failed = |destination: &Destination, source| Error::Push {
-        destination: destination.text.clone(),
-        source: Box::new(source),
-    };
-    push_blobs(client, image, &first.image)
-        .await
-        .map_err(|source| failed(first, source))?;
+    // by registry, then by repository: what is in one needs to get there once
+    let mut registries: Vec<Vec<Repository<'_>>> = Vec::new();
     for (destination, _) in wanted {
+        let (registry, name) = (&destination.image.registry, destination.image.name());
+        let of_registry = position_or_push(&mut registries, |group| {
+            group[0].image.registry == *registry
+        });
+        let repositories = &mut registries[of_registry];
+        match repositories.iter_mut().find(|r| r.image.name() == name) {
+            Some(repository) => repository.destinations.push(destination),
+            None => repositories.push(Repository {
+                image: &destination.image,
+                destinations: vec![destination],
+            }),
+        }
+    }
+    let pushes = registries
+        .iter()
+        .map(|repositories| push_registry(client, image, repositories, options, uploads));
+    let mut results: Vec<_> = join_all(pushes).await.into_iter().flatten().collect();
+    results.sort_by_key(|(destination, _)| {
+        destinations
+            .iter()
+            .position(|other| std::ptr::eq(other, *destination))
+    });
+    results.into_iter().try_for_each(|(_, result)| result)
+}
+
+/// A repository, and the destinations in it.
+struct Repository<'d> {
+    image: &'d ImageRef,
+    destinations: Vec<&'d Destination>,
+}
+
+/// Returns the place of the first group that matches, or of a new one at the end.
+fn position_or_push<T>(groups: &mut Vec<Vec<T>>, matches: impl Fn(&Vec<T>) -> bool) -> usize {
+    let found = groups.iter().position(matches);
+    found.unwrap_or_else(|| {
+        groups.push(Vec::new());
+        groups.len() - 1
+    })
+}
+
+/// Serves the repositories of one registry; returns what became of each, with its first destination that failed.
+async fn push_registry<'d>(
+    client: &Client,
+    image: &BuiltImage,
+    repositories: &[Repository<'d>],
+    options: Options,
+    uploads: Option<&Uploads>,
+) -> Vec<(&'d Destination, Result<(), Error>)> {
+    let layers = image.distinct_layers().into_iter();
+    let layers = layers
+        .filter(|layer| !layer.media_type.is_foreign())
+        .map(|layer| push_layer(client, image, layer, repositories, uploads));
+    let mut failed: Vec<Option<registry::Error>> = repositories.iter().map(|_| None).collect();
+    let note = |failed: &mut Vec<Option<registry::Error>>, results: Vec<Result<(), _>>| {
+        for (failed, result) in failed.iter_mut().zip(results) {
+            if failed.is_none() {
+                *failed = result.err();
+            }
+        }
+    };
+    let layers: Vec<_> = layers.collect();
+    let mut layers = stream::iter(layers).buffer_unordered(uploads::CONCURRENT);
+    while let Some(results) = layers.next().await {
+        note(&mut failed, results);
+    }
+    drop(layers);
+    let config = Bytes::from(image.config_bytes.clone());
+    let config: Arc<dyn BlobSource> = Arc::new(InMemory(config));
+    let open: Vec<ImageRef> = repositories
+        .iter()
+        .zip(&failed)
+        .filter(|(_, failed)| failed.is_none())
+        .map(|(repository, _)| repository.image.clone())
+        .collect();
+    let mut results = uploads::deliver(client, &open, &image.manifest.config, &config, None)
+        .await
+        .into_iter();
+    for failed in failed.iter_mut().filter(|failed| failed.is_none()) {
+        *failed = results.next().and_then(Result::err);
+    }
+    let tagged = repositories
+        .iter()
+        .zip(failed)
+        .map(async |(repository, failed)| {
+            let first = repository.destinations[0];
+            match failed {
+                Some(source) => (first, Err(failure(first, source))),
+                None => tag(client, image, repository, options).await,
+            }
+        });
+    join_all(tagged).await
+}
+
+/// Points the tags of a repository to the image, which is all there but for its manifest.
+async fn tag<'d>(
+    client: &Client,
+    image: &BuiltImage,
+    repository: &Repository<'d>,
+    options: Options,
+) -> (&'d Destination, Result<(), Error>) {
+    for destination in &repository.destinations {
         let bytes = Bytes::from(image.manifest_bytes.clone());
         let put = client.put_manifest(&destination.image, bytes, &image.media_type);
         match put.await {
@@ -101,67 +171,55 @@ async fn push_repository(
             Err(error) if options.ignore_immutable_tag_errors && error.is_immutable_tag() => {
                 tracing::info!("Immutable tag error ignored for {}", destination.text);
             }
-            Err(error) => return Err(failed(destination, error)),
+            Err(error) => return (destination, Err(failure(destination, error))),
         }
     }
-    Ok(())
+    (repository.destinations[0], Ok(()))
 }
 
-/// Brings everything that the manifest points to into a repository, the config last.
-async fn push_blobs(
+fn failure(destination: &Destination, source: registry::Error) -> Error {
+    Error::Push {
+        destination: destination.text.clone(),
+        source: Box::new(source),
+    }
+}
+
+/// Brings one layer into the repositories that do not have it yet; the results stand in their order.
+async fn push_layer(
     client: &Client,
     image: &BuiltImage,
-    repository: &ImageRef,
-) -> Result<(), registry::Error> {
-    let layers = image.distinct_layers().into_iter().cloned();
-    let uploads: Vec<_> = layers
-        .filter(|layer| !layer.media_type.is_foreign())
-        .map(|layer| {
-            push_layer(
-                client.clone(),
-                Arc::clone(&image.blobs),
-                repository.clone(),
-                layer,
-            )
-        })
-        .collect();
-    stream::iter(uploads)
-        .buffer_unordered(CONCURRENT_UPLOADS)
-        .try_collect::<Vec<()>>()
-        .await?;
-    let config = Bytes::from(image.config_bytes.clone());
-    let source = Source {
-        open: Arc::new(move || Ok(Box::new(io::Cursor::new(config.clone())))),
-        mount_from: None,
+    layer: &Descriptor,
+    repositories: &[Repository<'_>],
+    uploads: Option<&Uploads>,
+) -> Vec<Result<(), registry::Error>> {
+    let registry = &repositories[0].image.registry;
+    let have = match uploads {
+        Some(uploads) => uploads.finish(registry, &layer.digest).await,
+        None => Default::default(),
     };
-    client
-        .push_blob(repository, &image.manifest.config, &source)
-        .await?;
-    Ok(())
+    let has = |repository: &&Repository<'_>| have.contains(&repository.image.name());
+    let from = repositories.iter().find(has).map(|found| found.image);
+    let missing: Vec<ImageRef> = repositories
+        .iter()
+        .filter(|repository| !has(repository))
+        .map(|repository| repository.image.clone())
+        .collect();
+    let delivered = uploads::deliver(client, &missing, layer, &image.blobs, from).await;
+    let mut delivered = delivered.into_iter();
+    let result = |repository: &Repository<'_>| match has(&repository) {
+        true => Ok(()),
+        false => delivered.next().unwrap_or(Ok(())),
+    };
+    repositories.iter().map(result).collect()
 }
 
-/// Brings one layer into a repository.
-async fn push_layer(
-    client: Client,
-    blobs: Arc<dyn BlobSource>,
-    repository: ImageRef,
-    layer: Descriptor,
-) -> Result<(), registry::Error> {
-    let source = Source {
-        mount_from: blobs.origin(&layer),
-        open: {
-            let layer = layer.clone();
-            Arc::new(move || blobs.open(&layer).map_err(io::Error::other))
-        },
-    };
-    let pushed = client.push_blob(&repository, &layer, &source).await?;
-    let how = match pushed {
-        Pushed::Existed => "existing blob",
-        Pushed::Mounted => "mounted blob",
-        Pushed::Uploaded => "pushed blob",
-    };
-    tracing::debug!(size_bytes = layer.size, "{how}: {}", layer.digest);
-    Ok(())
+/// A blob that is a document.
+struct InMemory(Bytes);
+
+impl BlobSource for InMemory {
+    fn open(&self, _: &Descriptor) -> Result<Box<dyn Read + Send>, BoxError> {
+        Ok(Box::new(io::Cursor::new(self.0.clone())))
+    }
 }
 
 /// Layers that were made here, and layers of base images that are still only in their registries.
@@ -246,7 +304,7 @@ mod tests {
         let images = [one.image("a:1"), one.image("a:2"), two.image("deep/b:1")];
         let destinations: Vec<_> = images.iter().map(destination).collect();
         let client = client(&net, &[]);
-        net.block_on(push(&client, &image, &destinations, OPTIONS))
+        net.block_on(push(&client, &image, &destinations, OPTIONS, None))
             .unwrap();
         for name in &images {
             let found = net.block_on(client.image(name, &"linux/amd64".parse().unwrap()));
@@ -270,7 +328,7 @@ mod tests {
         let destinations: Vec<_> = images.iter().map(destination).collect();
         let client = client(&net, &[]);
         let error = net
-            .block_on(push(&client, &image, &destinations, OPTIONS))
+            .block_on(push(&client, &image, &destinations, OPTIONS, None))
             .unwrap_err();
         let want = format!("failed to push to destination {}", images[0]);
         assert_eq!(error.to_string(), want);
@@ -302,7 +360,7 @@ mod tests {
             let options = Options {
                 ignore_immutable_tag_errors,
             };
-            net.block_on(push(&client, &image, &destinations, options))
+            net.block_on(push(&client, &image, &destinations, options, None))
         };
         assert!(push(true).is_ok());
         assert!(push(false).is_err());

@@ -54,6 +54,9 @@ pub(super) struct Request<'a> {
     pub(super) body: Bytes,
 }
 
+/// So many answers that break off are taken for what a registry really has.
+const BELIEVED: u32 = 4;
+
 /// Where a request goes.
 #[derive(Debug, Clone)]
 pub(super) enum Target {
@@ -132,6 +135,7 @@ impl Client {
         limit: u64,
         is_whole: impl Fn(&[u8]) -> bool,
     ) -> Result<(HeaderMap, Bytes), Error> {
+        let mut broken = 0;
         self.retrying(retry, async || {
             let response = self.send_once(request, None).await?;
             let line = transfer::line(
@@ -142,7 +146,9 @@ impl Client {
             );
             let headers = response.headers().clone();
             let body = transfer::read(response, &line, limit).await?;
-            match is_whole(&body) {
+            broken += u32::from(!is_whole(&body));
+            // what is cut short every time is stored so, and the caller finds out what that means
+            match is_whole(&body) || broken >= BELIEVED {
                 true => Ok((headers, body)),
                 false => Err(Error::BrokenOff {
                     request: Box::new(line),
@@ -160,14 +166,19 @@ impl Client {
         mut operation: impl AsyncFnMut() -> Result<T, Error>,
     ) -> Result<T, Error> {
         let mut backoff = Backoff::new(retry);
+        let mut unreachable = 0;
         loop {
             let error = match operation().await {
                 Err(error) if error.is_transient() => error,
                 result => return result,
             };
+            unreachable += u32::from(error.is_unreachable());
             let Some(delay) = backoff.next(error.retry_after()) else {
                 return Err(error);
             };
+            if unreachable >= retry.without_answer() {
+                return Err(error);
+            }
             tracing::warn!(
                 "Retrying operation after {delay:.1?} due to {}",
                 error.chain()

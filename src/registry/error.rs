@@ -242,6 +242,11 @@ impl Error {
         }
     }
 
+    /// Tells whether nothing answers where the registry should be.
+    pub(super) fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Transport { source, .. } if source.is_connect())
+    }
+
     pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Status(answer) => answer.retry_after,

@@ -54,11 +54,11 @@ impl Client {
         digest: &Digest,
         from: &str,
     ) -> Result<Option<Url>, Error> {
-        let mut query = url::form_urlencoded::Serializer::new(String::new());
-        query
+        let query = url::form_urlencoded::Serializer::new(String::new())
             .append_pair("mount", digest.as_str())
-            .append_pair("from", from);
-        let path = format!("/v2/{}/blobs/uploads/?{}", image.repository, query.finish());
+            .append_pair("from", from)
+            .finish();
+        let path = format!("/v2/{}/blobs/uploads/?{query}", image.repository);
         let scope = Scope::mount(&image.repository, from);
         let request = Request::new(&image.registry, scope, Method::POST, Target::Path(path))
             .header(CONTENT_LENGTH, "0");

@@ -72,6 +72,8 @@ const MANIFEST_LIMIT: u64 = 8 << 20;
 const CONFIG_LIMIT: u64 = 32 << 20;
 /// An index may hold an index; deeper than this nobody goes.
 const DEPTH: usize = 3;
+/// Tries for an image that need not be there.
+const EXISTING_ATTEMPTS: u32 = 6;
 /// Tries for a mirror that another place follows.
 const MIRROR_ATTEMPTS: u32 = 3;
 
@@ -114,7 +116,7 @@ impl Client {
         reference: &ImageRef,
         platform: &Platform,
     ) -> Result<Option<RemoteImage>, Error> {
-        let retry = self.0.options.retry;
+        let retry = self.0.options.retry.at_most(EXISTING_ATTEMPTS);
         match self.find_at(reference, reference, platform, retry).await {
             Ok(image) => Ok(Some(image)),
             Err(error) if error.status() == Some(StatusCode::NOT_FOUND) => Ok(None),

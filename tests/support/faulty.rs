@@ -2,7 +2,6 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::Registry;
@@ -10,7 +9,7 @@ use super::Registry;
 /// A way into a registry that spoils a share of all requests, by a seed; it serves as long as the test process lives.
 pub struct Faulty {
     address: String,
-    requests: Arc<AtomicUsize>,
+    requests: Arc<Mutex<Vec<String>>>,
 }
 
 /// What becomes of a request that is to fail.
@@ -34,7 +33,7 @@ impl Faulty {
     pub fn new(registry: &Registry, percent: u8, seed: u64) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let requests = Arc::new(AtomicUsize::new(0));
+        let requests = Arc::new(Mutex::new(Vec::new()));
         let (upstream, counted) = (registry.host(), Arc::clone(&requests));
         let random = Arc::new(Mutex::new(fastrand::Rng::with_seed(seed)));
         std::thread::spawn(move || {
@@ -46,7 +45,10 @@ impl Faulty {
                     let Some(request) = super::web::message(&stream) else {
                         return; // a TLS greeting
                     };
-                    counted.fetch_add(1, Ordering::SeqCst);
+                    let line = request.split(|byte| *byte == b'\r').next();
+                    let line = String::from_utf8_lossy(line.unwrap_or_default());
+                    let line = line.trim_end_matches(" HTTP/1.1").to_owned();
+                    counted.lock().unwrap().push(line);
                     let fault = fault(&mut random.lock().unwrap(), percent);
                     // the client may have given up
                     let _ = answer(stream, &request, &upstream, fault);
@@ -61,9 +63,9 @@ impl Faulty {
         &self.address
     }
 
-    /// Returns how many requests came, those that failed included.
-    pub fn requests(&self) -> usize {
-        self.requests.load(Ordering::SeqCst)
+    /// Returns the requests that came, as `METHOD target`, those that failed included.
+    pub fn requests(&self) -> Vec<String> {
+        self.requests.lock().unwrap().clone()
     }
 }
 
