@@ -34,12 +34,14 @@ impl Explain for context::Error {
 }
 
 /// Lines of a Dockerfile.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Excerpt<'a> {
     pub file_name: &'a str,
     /// The whole file.
     pub text: &'a str,
     pub span: Span,
+    /// What of these lines is at fault, as it stands there.
+    pub word: Option<String>,
 }
 
 /// Longest instruction that is shown whole.
@@ -115,8 +117,13 @@ impl Excerpt<'_> {
         } = self.span;
         let shown_end = last_line.min(first_line + MAX_LINES - 1);
         let width = (shown_end + 1).to_string().len();
+        let fault = self.fault(shown_end);
+        let place = match &fault {
+            Some(fault) => format!("{}:{}", fault.line, fault.before.chars().count() + 1),
+            None => first_line.to_string(),
+        };
         let mut text = format!(
-            "{:width$}  --> {}:{first_line}\n",
+            "{:width$}  --> {}:{place}\n",
             "",
             self.file_name,
             width = width + 1
@@ -139,8 +146,74 @@ impl Excerpt<'_> {
             let line: String = line.chars().map(visible).collect();
             let row = format!("   {mark} {number:>width$} | {line}");
             let _ = writeln!(text, "{}", row.trim_end());
+            if let Some(fault) = fault.as_ref().filter(|fault| fault.line == number) {
+                let _ = writeln!(text, "     {:>width$} | {}", "", fault.carets());
+            }
         }
         text
+    }
+
+    /// Finds the word at fault: as it is, else in another case.
+    fn fault(&self, shown_end: usize) -> Option<Fault<'_>> {
+        let word = self.word.as_deref().filter(|word| !word.is_empty())?;
+        let shown = self.span.first_line..=shown_end;
+        let lines = (1..).zip(self.text.lines());
+        let lines = lines.filter(|(number, line)| {
+            let is_comment = line.trim_start().starts_with('#');
+            shown.contains(number) && (!is_comment || *number == self.span.first_line)
+        });
+        let lines: Vec<_> = lines
+            .map(|(number, line)| (number, line, line.to_ascii_lowercase()))
+            .collect();
+        let folded = word.to_ascii_lowercase();
+        // As it is or in another case, and rather alone than inside a longer word.
+        let ways: [(&str, bool, bool); 3] = [
+            (word, true, true),
+            (word, true, false),
+            (&folded, false, true),
+        ];
+        let found = ways.iter().find_map(|(word, exact, alone)| {
+            lines.iter().find_map(|(number, line, lower)| {
+                let text = if *exact { *line } else { lower };
+                let mut places = text.match_indices(word);
+                let at = places.find(|(at, _)| !alone || is_alone(text, *at, word.len()));
+                at.map(|(at, _)| (*number, *line, at))
+            })
+        });
+        let (line, text, at) = found?;
+        Some(Fault {
+            line,
+            before: &text[..at],
+            length: word.chars().count(),
+        })
+    }
+}
+
+/// Tells whether no letter or digit touches a part of a text that begins or ends with one.
+fn is_alone(text: &str, at: usize, length: usize) -> bool {
+    let (before, rest) = text.split_at(at);
+    let (word, after) = rest.split_at(length);
+    let joined = |a: Option<char>, b: Option<char>| {
+        a.is_some_and(char::is_alphanumeric) && b.is_some_and(char::is_alphanumeric)
+    };
+    !joined(before.chars().next_back(), word.chars().next())
+        && !joined(word.chars().next_back(), after.chars().next())
+}
+
+/// Where the word at fault stands.
+struct Fault<'a> {
+    line: usize,
+    before: &'a str,
+    /// In characters.
+    length: usize,
+}
+
+impl Fault<'_> {
+    /// Returns what stands below the line: carets below the word, tabs where the line has tabs.
+    fn carets(&self) -> String {
+        let blank = |character| if character == '\t' { '\t' } else { ' ' };
+        let blanks: String = self.before.chars().map(blank).collect();
+        blanks + &"^".repeat(self.length)
     }
 }
 
@@ -175,7 +248,10 @@ mod tests {
         }
 
         fn excerpt(&self) -> Option<Excerpt<'_>> {
-            Some(excerpt(TEXT, 7, 7))
+            Some(Excerpt {
+                word: Some("src/*.rs".to_owned()),
+                ..excerpt(TEXT, 7, 7)
+            })
         }
     }
 
@@ -187,6 +263,7 @@ mod tests {
                 first_line,
                 last_line,
             },
+            word: None,
         }
     }
 
@@ -198,9 +275,10 @@ mod tests {
             error building image: stage `builder` failed
               caused by: COPY failed
               caused by: no files in the build context match `src/*.rs`
-                --> Dockerfile:7
+                --> Dockerfile:7:6
                  6 | WORKDIR /src
                > 7 | COPY src/*.rs ./
+                   |      ^^^^^^^^
                  8 | RUN cargo build
             help: `.dockerignore` excludes 3 files
         "#]]
@@ -213,6 +291,57 @@ mod tests {
             "error\n{}",
             excerpt(text, first_line, last_line).render()
         ));
+    }
+
+    #[test]
+    fn the_word_at_fault() {
+        let text = "FROM a\n# --mode\nRUN \t--mode=é\\\n  # --x\n  --x b\nCMD c\n";
+        let check = |word: &str, want: Expect| {
+            let word = Some(word.to_owned());
+            let excerpt = Excerpt {
+                word,
+                ..excerpt(text, 3, 5)
+            };
+            want.assert_eq(&format!("error\n{}", excerpt.render()));
+        };
+        check(
+            "--x",
+            expect![[r#"
+                error
+                    --> Dockerfile:5:3
+                     2 | # --mode
+                   > 3 | RUN 	--mode=é\
+                   > 4 |   # --x
+                   > 5 |   --x b
+                       |   ^^^
+                     6 | CMD c
+            "#]],
+        );
+        check(
+            "--MODE=é",
+            expect![[r#"
+                error
+                    --> Dockerfile:3:6
+                     2 | # --mode
+                   > 3 | RUN 	--mode=é\
+                       |     	^^^^^^^^
+                   > 4 |   # --x
+                   > 5 |   --x b
+                     6 | CMD c
+            "#]],
+        );
+        check(
+            "CMD",
+            expect![[r#"
+                error
+                    --> Dockerfile:3
+                     2 | # --mode
+                   > 3 | RUN 	--mode=é\
+                   > 4 |   # --x
+                   > 5 |   --x b
+                     6 | CMD c
+            "#]],
+        );
     }
 
     #[test]

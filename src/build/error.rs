@@ -130,6 +130,17 @@ impl Error {
         }
     }
 
+    /// Returns the word of the Dockerfile that is at fault, if it is a single one.
+    pub fn word(&self) -> Option<String> {
+        match self {
+            Self::Dockerfile(error) => error.word(),
+            Self::Plan(error) => error.word(),
+            Self::Stage { source, .. } | Self::Instruction { source, .. } => source.word(),
+            Self::Execute(error) => error.word(),
+            _ => None,
+        }
+    }
+
     /// Returns what the user can do about it, if anything; printed after `help:`.
     pub fn help(&self) -> Option<String> {
         match self {

@@ -157,6 +157,35 @@ impl std::fmt::Display for Error {
 }
 
 impl Error {
+    /// Returns the word that is at fault, as it stands in the instruction or nearly so, if it is a single one.
+    pub fn word(&self) -> Option<String> {
+        let text = match &self.problem {
+            Problem::UnknownInstruction { keyword, .. } => keyword,
+            Problem::UnknownFlag { flag, .. } => return Some(format!("--{flag}")),
+            Problem::DuplicateFlag(flag)
+            | Problem::MissingFlagValue(flag)
+            | Problem::HealthcheckInterval(flag) => return Some(format!("--{flag}")),
+            Problem::NotBoolean { flag, value } | Problem::HealthcheckFlag { flag, value, .. } => {
+                return Some(format!("--{flag}={value}"));
+            }
+            Problem::NegativeRetries(number) => return Some(format!("--retries={number}")),
+            Problem::Network(mode) => return Some(format!("--network={mode}")),
+            Problem::Security(mode) => return Some(format!("--security={mode}")),
+            Problem::DeviceNeedsLabs => "--device",
+            Problem::MountFromVariable => "from=",
+            Problem::InvalidEscape(text)
+            | Problem::InvalidCheck(text)
+            | Problem::NoEqualsSign(text)
+            | Problem::StageName(text)
+            | Problem::HealthcheckType(text)
+            | Problem::MountFields { text, .. }
+            | Problem::HeredocWord { name: text, .. } => text,
+            Problem::OnbuildTrigger(keyword) => keyword,
+            _ => return None,
+        };
+        Some(text.to_owned())
+    }
+
     /// Returns what the user can do about it, if anything; printed after `help:`.
     pub fn help(&self) -> Option<String> {
         let text = match &self.problem {

@@ -71,6 +71,18 @@ impl From<rootfs::Error> for Error {
 }
 
 impl Error {
+    /// Returns the word of the instruction that is at fault, if it is a single one.
+    pub fn word(&self) -> Option<String> {
+        match self {
+            Self::NotFound { path, .. } => {
+                Some(path.to_string().trim_start_matches('/').to_owned())
+            }
+            Self::Pattern(word) => Some(word.clone()),
+            Self::Status { url, .. } | Self::Fetch { url, .. } => Some(url.clone()),
+            _ => None,
+        }
+    }
+
     /// Returns what the user can do about it, if anything; printed after `help:`.
     pub fn help(&self) -> Option<String> {
         match self {

@@ -98,6 +98,7 @@ impl Explain for Error {
             file_name,
             text: &dockerfile.text,
             span,
+            word: cause.word(),
         })
     }
 

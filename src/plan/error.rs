@@ -119,6 +119,34 @@ impl std::error::Error for Error {
 }
 
 impl Error {
+    /// Returns the word that is at fault, as it stands in the instruction or nearly so, if it is a single one.
+    pub fn word(&self) -> Option<String> {
+        let text = match &self.problem {
+            Problem::Reference { name: text, .. }
+            | Problem::BlankBase(text)
+            | Problem::BlankPlatform(text)
+            | Problem::Platform { text, .. }
+            | Problem::OctalMode(text)
+            | Problem::SymbolicMode(text)
+            | Problem::Signal(text) => text,
+            Problem::StageIndex(from) | Problem::CopyFromLater { from, .. } => {
+                return Some(format!("--from={from}"));
+            }
+            Problem::MountFromLater { from, .. } => return Some(format!("from={from}")),
+            Problem::FromVariable => "--from=",
+            Problem::Port(message) => return Some(port(message).to_owned()),
+            Problem::UserIndex(owner) => return Some(format!("--chown={owner}")),
+            Problem::Expand(error) => &error.word,
+            Problem::Mount(error) => return mount_word(error),
+            Problem::ChecksumOfSeveral
+            | Problem::ChecksumOfLocal
+            | Problem::ChecksumFormat
+            | Problem::ChecksumAlgorithm => "--checksum",
+            _ => return None,
+        };
+        Some(text.to_owned())
+    }
+
     /// Returns what the user can do about it, if anything; printed after `help:`.
     pub fn help(&self) -> Option<String> {
         let text = match &self.problem {
@@ -141,6 +169,30 @@ impl Error {
         };
         Some(text.to_owned())
     }
+}
+
+/// Returns the port that a message is about.
+fn port(message: &str) -> &str {
+    let quoted = message.split('"').nth(1);
+    quoted.unwrap_or_else(|| message.rsplit(": ").next().unwrap_or_default())
+}
+
+/// Returns the option that is at fault.
+fn mount_word(error: &mount::Error) -> Option<String> {
+    let text = match error {
+        mount::Error::Type(kind) => return Some(format!("type={kind}")),
+        mount::Error::Sharing(sharing) => return Some(format!("sharing={sharing}")),
+        mount::Error::Value { key, value } => return Some(format!("{key}={value}")),
+        mount::Error::KeyForType { key, .. } => *key,
+        mount::Error::NotAllowed { key, .. } | mount::Error::Unsupported { key, .. } => {
+            return Some(format!("{key}="));
+        }
+        mount::Error::Key { field: text, .. }
+        | mount::Error::Bare(text)
+        | mount::Error::Target(text) => text,
+        _ => return None,
+    };
+    Some(text.to_owned())
 }
 
 /// Returns ` (did you mean X?)`, or nothing.
