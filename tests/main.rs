@@ -27,6 +27,7 @@ mod readme;
 mod refusals;
 mod registry_process;
 mod regressions;
+mod reports;
 mod run_isolation;
 mod stages;
 mod support;
