@@ -51,10 +51,18 @@ fn build(arguments: &BuildArguments) -> u8 {
     for notice in &arguments.notices {
         report::print(&format!("{notice}\n"));
     }
-    match arguments.log() {
-        Ok(options) => log::start(options),
+    let progress = match arguments.log() {
+        Ok(options) => {
+            // lines for machines stay as they are, whatever reads them
+            let progress = match options.format {
+                log::Format::Color => log::Progress::on_terminal(),
+                log::Format::Text | log::Format::Json => log::Progress::default(),
+            };
+            log::start(options, &progress);
+            progress
+        }
         Err(mistake) => return report::mistake(&mistake),
-    }
+    };
     let current_dir = std::env::current_dir().unwrap_or_else(|_| "/".into());
     let executable = std::env::current_exe().unwrap_or_default();
     let place = Place {
@@ -72,7 +80,7 @@ fn build(arguments: &BuildArguments) -> u8 {
             help.unwrap_or_default()
         );
     }
-    let watched = watch(&interrupt).and_then(|()| match options.build.timeout {
+    let watched = watch(&interrupt, &progress).and_then(|()| match options.build.timeout {
         Some(limit) => interrupt.expire_after(limit),
         None => Ok(()),
     });
@@ -82,7 +90,9 @@ fn build(arguments: &BuildArguments) -> u8 {
         ));
         return 1;
     }
-    match job::run(&options, &interrupt) {
+    let done = job::run(&options, &interrupt, &progress);
+    progress.end();
+    match done {
         Ok(()) => 0,
         // the one that watches says so and ends the process
         Err(_) if interrupt.check().is_err() => loop {
@@ -97,11 +107,15 @@ fn push(arguments: &PushArguments) -> u8 {
     for notice in &arguments.notices {
         report::print(&format!("{notice}\n"));
     }
-    log::start(log::Options {
-        level: log::Level::Info,
-        format: log::Format::Color,
-        timestamp: false,
-    });
+    let progress = log::Progress::on_terminal();
+    log::start(
+        log::Options {
+            level: log::Level::Info,
+            format: log::Format::Color,
+            timestamp: false,
+        },
+        &progress,
+    );
     let current_dir = std::env::current_dir().unwrap_or_else(|_| "/".into());
     let place = Place {
         current_dir: &current_dir,
@@ -111,7 +125,9 @@ fn push(arguments: &PushArguments) -> u8 {
         Ok(push) => push,
         Err(mistake) => return report::mistake(&mistake),
     };
-    match job::push(&push) {
+    let done = job::push(&push, &progress);
+    progress.end();
+    match done {
         Ok(()) => 0,
         Err(error) => report::refusal(&error),
     }
@@ -137,13 +153,14 @@ fn become_root(interrupt: &Interrupt) -> Result<Option<u8>, run::UserNamespaceEr
 }
 
 /// Sees to it that a signal ends this process once everything is put back.
-fn watch(interrupt: &Interrupt) -> std::io::Result<()> {
-    let watched = interrupt.clone();
+fn watch(interrupt: &Interrupt, progress: &log::Progress) -> std::io::Result<()> {
+    let (watched, progress) = (interrupt.clone(), progress.clone());
     std::thread::Builder::new()
         .name("watch".into())
         .spawn(move || {
             let interrupted = watched.wait();
             watched.finish();
+            progress.end();
             report::print(&format!("error building image: {interrupted}\n"));
             std::process::exit(interrupted.exit_status().into());
         })?;

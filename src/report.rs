@@ -96,7 +96,8 @@ fn render(error: &(dyn Explain + 'static)) -> String {
     text
 }
 
-fn chain(error: &(dyn Error + 'static)) -> String {
+/// Returns an error and its causes, a line for each.
+pub fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = format!("{error}\n");
     for cause in causes(error) {
         let _ = writeln!(text, "  caused by: {cause}");

@@ -3,6 +3,7 @@
 mod add_git;
 mod architecture;
 mod build;
+mod build_reports;
 mod cache;
 mod cache_dir;
 mod clouds;
@@ -31,4 +32,5 @@ mod reports;
 mod run_isolation;
 mod stages;
 mod support;
+mod terminal;
 mod timeout;

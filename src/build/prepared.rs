@@ -126,6 +126,7 @@ impl Prepared<'_> {
                 line: stage.span.first_line,
                 text: stage.text.clone(),
                 interval: None,
+                unpack: None,
                 steps: stage.steps.iter().enumerate().map(step).collect(),
             }
         };

@@ -227,6 +227,7 @@ impl Builder<'_> {
                     None => info!("Unpacking rootfs as later stages require it."),
                 }
                 let started = Instant::now();
+                let _unpack = self.timeline.unpack(position);
                 let found = &self.bases[&(image.clone(), platform.clone())];
                 unpack::unpack(self.library, image, found, &root)?;
                 debug!(
@@ -338,7 +339,10 @@ impl Work<'_> {
                 warn!("the disk cannot hold {refused} here: the image will have them, but RUN does not see them");
             });
         }
-        let outcome = run::execute(isolation, &self.root, step, &context)?;
+        let outcome = {
+            let _terminal = self.builder.timeline.lend_terminal();
+            run::execute(isolation, &self.root, step, &context)?
+        };
         if let Some(mut baseline) = self.baseline.take() {
             let ignored = |path: &[u8]| self.is_ignored(path);
             baseline.refresh(

@@ -9,8 +9,6 @@ use crate::net;
 pub enum Effect {
     /// Stands for a flag or sets something of its own.
     Works,
-    /// Gives a warning; the result of the build is the same.
-    Later,
     /// Nothing to do, for the reason given; a line at level debug says it.
     Idle(&'static str),
 }
@@ -31,7 +29,7 @@ const fn variable(name: &'static str, effect: Effect, meaning: &'static str) -> 
     }
 }
 
-use Effect::{Idle, Later, Works};
+use Effect::{Idle, Works};
 
 /// The variables read here, and those other modules read from the process for what a library or a format prescribes.
 #[rustfmt::skip] // a table keeps its columns
@@ -48,10 +46,10 @@ pub const VARIABLES: &[Variable] = &[
     variable("SOURCE_DATE_EPOCH",          Works, "latest time in the image, in seconds"),
     variable("UPSTREAM_CLIENT_TYPE",       Works, "appended to the user agent"),
     variable("KANIKO_PRINT_PLAN",          Works, "print the plan and still build"),
-    variable("KANIKO_TELEMETRY_ENDPOINT",  Later, "where traces are sent"),
+    variable("KANIKO_TELEMETRY_ENDPOINT",  Works, "URL of a collector that takes OpenTelemetry traces over HTTP; without a path, /v1/traces is meant"),
     variable("BENCHMARK_FILE",             Idle("it was removed from kaniko"), "timings of the build"),
     variable("KANIKO_IGNORE_ASSERTIONS",   Idle("there are no such assertions"), "internal checks to be turned off"),
-    variable("KANIKO_TELEMETRY_OMIT_DOCKERFILE", Idle("nothing is traced"), "leave the Dockerfile out of the trace"),
+    variable("KANIKO_TELEMETRY_OMIT_DOCKERFILE", Works, "leave the Dockerfile out of the trace"),
     variable("SNAPSHOT_TIMEOUT_DURATION",  Idle("a snapshot has no time limit"), "limit for one snapshot"),
     variable("STACKLOG_PATH",              Idle("there is no stack sampling"), "where stack samples are written"),
     variable("AWS_ACCESS_KEY_ID",          Works, "keys, roles and services of AWS, with the other AWS_ variables of its tools, read by `cloud`"),

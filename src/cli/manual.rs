@@ -124,7 +124,6 @@ fn environment() -> Roff {
     for variable in VARIABLES {
         let note = match variable.effect {
             Effect::Works => String::new(),
-            Effect::Later => " (not supported yet)".to_owned(),
             Effect::Idle(reason) => format!(" (no effect: {reason})"),
         };
         roff.control("TP", []);

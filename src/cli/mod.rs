@@ -96,6 +96,8 @@ pub enum Error {
     Platform(#[source] crate::image::Error),
     #[error("labels must be of the form key=value, got {0}")]
     Label(String),
+    #[error("invalid argument {} for \"--report\" flag: it must end in .json or .html", go_quote(.0))]
+    Report(String),
     #[error("duplicate secret id {}", go_quote(.0))]
     DuplicateSecret(String),
     #[error("invalid value {} for --ssh: it is ID or ID=SOCKET", go_quote(.0))]

@@ -38,14 +38,8 @@ pub fn without_effect(values: &Values, env: &Environment) {
     }
     for variable in VARIABLES {
         let set = env.get(variable.name).filter(|value| !value.is_empty());
-        let (Some(value), name) = (set, variable.name) else {
-            continue;
-        };
-        match variable.effect {
-            Effect::Works => {}
-            Effect::Later if value::parse_bool(value) == Ok(false) => {}
-            Effect::Later => warn!("not supported yet: {name}"),
-            Effect::Idle(reason) => debug!("{name} has no effect: {reason}"),
+        if let (Some(_), Effect::Idle(reason)) = (set, variable.effect) {
+            debug!("{} has no effect: {reason}", variable.name);
         }
     }
     for name in ["KANIKO_PRE_CLEANUP", "KANIKO_PRESERVE_CONTEXT"] {

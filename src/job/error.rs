@@ -24,6 +24,7 @@ pub enum Error {
         cause: Box<build::Error>,
     },
     Output(output::Error),
+    Report(output::Error),
     Push {
         cause: output::Error,
         /// The layout in which the image is kept.
@@ -46,6 +47,7 @@ impl Error {
             Self::Permission(error) => ("error checking push permissions: ", &**error),
             Self::Build { cause, .. } => ("error building image: ", &**cause),
             Self::Output(error) => ("error writing image: ", error),
+            Self::Report(error) => ("error writing report: ", error),
             Self::Push { cause, .. } => ("error pushing image: ", cause),
             Self::Saved(error) => ("", error),
             Self::Scratch(error) => ("cannot make a temporary directory: ", error),
@@ -75,7 +77,7 @@ impl Explain for Error {
             Self::Agents(error) => error.help(),
             Self::Registry(error) | Self::Permission(error) => error.help(),
             Self::Build { cause, .. } => cause.help(),
-            Self::Output(error) => error.help(),
+            Self::Output(error) | Self::Report(error) => error.help(),
             Self::Push { cause, kept } => {
                 let keep = kept.as_ref().map(|path| {
                     let path = path.display();

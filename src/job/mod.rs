@@ -4,6 +4,7 @@
 
 mod error;
 mod push;
+mod reports;
 mod settings;
 
 use std::collections::BTreeMap;
@@ -19,36 +20,72 @@ use crate::cache::{LayerCache, Repository};
 use crate::cli::options::{Destination, KanikoDir, Options};
 use crate::image::ImageRef;
 use crate::interrupt::Interrupt;
-use crate::log::record;
 use crate::log::timeline::Timeline;
+use crate::log::{Progress, record};
 use crate::net::{self, Net};
 use crate::output::digest_files::{self, DigestFiles};
 use crate::output::uploads::Uploads;
 use crate::output::{self, layout, tarball};
 use crate::store::SharedStore;
-use crate::{context, registry};
+use crate::{context, registry, report};
+
+use reports::Reports;
 
 pub use error::Error;
 pub use push::push;
 
 /// Builds the image and puts it where the options say.
-pub fn run(options: &Options, interrupt: &Interrupt) -> Result<(), Error> {
-    let timeline = Timeline::begin();
-    carry_out(options, interrupt, &timeline)?;
-    if !options.build.dry_run {
-        timeline.summarize();
-    }
-    Ok(())
-}
-
-fn carry_out(options: &Options, interrupt: &Interrupt, timeline: &Timeline) -> Result<(), Error> {
+pub fn run(options: &Options, interrupt: &Interrupt, progress: &Progress) -> Result<(), Error> {
+    let timeline = Timeline::shown_by(progress.clone());
     let net = Net::new(net::Options {
         http1_only: options.features.disable_http2,
     })
     .map_err(Error::Net)?;
-    net.report_to(timeline);
-    let clients = Clients::new(&net, options)?;
-    let done = run_with(&net, &clients, options, interrupt, timeline);
+    net.report_to(&timeline);
+    let reports = Arc::new(Reports::new(options, &net, &timeline));
+    // whoever is stopped wants to know how far the build was, too
+    let _last_act = interrupt.last_act({
+        let (reports, interrupt) = (Arc::clone(&reports), interrupt.clone());
+        move || {
+            tell(
+                &reports,
+                interrupt.check().err().map(|error| report::chain(&error)),
+            )
+        }
+    });
+    let done = carry_out(&net, options, interrupt, &timeline);
+    match done {
+        Ok(()) => {
+            if !options.build.dry_run {
+                timeline.summarize();
+            }
+            reports.make(None).map_err(Error::Report)
+        }
+        Err(error) => {
+            tell(&reports, Some(report::chain(&error)));
+            Err(error)
+        }
+    }
+}
+
+/// Makes the reports about a build that failed, whose own error matters more than theirs.
+fn tell(reports: &Reports, error: Option<String>) {
+    if let Err(error) = reports.make(error) {
+        warn!(
+            "cannot write a report: {}",
+            report::chain(&error).trim_end()
+        );
+    }
+}
+
+fn carry_out(
+    net: &Net,
+    options: &Options,
+    interrupt: &Interrupt,
+    timeline: &Timeline,
+) -> Result<(), Error> {
+    let clients = Clients::new(net, options)?;
+    let done = run_with(net, &clients, options, interrupt, timeline);
     net.block_on(clients.push.close());
     done
 }
@@ -101,6 +138,7 @@ fn run_with(
         Err(cause) => return Err(failed(cause, dockerfile)),
     };
     if options.build.dry_run || options.build.print_plan {
+        let _terminal = timeline.lend_terminal();
         print(&prepared.outline(build::Destinations {
             images: &destinations,
             push: options.output.push,

@@ -2,6 +2,8 @@
 
 use crate::cli::Push;
 use crate::image::ImageRef;
+use crate::log::Progress;
+use crate::log::timeline::Timeline;
 use crate::net::{self, Net};
 use crate::output::digest_files::{self, DigestFiles};
 use crate::output::{self, saved};
@@ -11,8 +13,9 @@ use crate::store::BlobStore;
 use super::{Error, check_permission, named, settings};
 
 /// Pushes the image and writes the files about it.
-pub fn push(push: &Push) -> Result<(), Error> {
+pub fn push(push: &Push, progress: &Progress) -> Result<(), Error> {
     let net = Net::new(net::Options { http1_only: false }).map_err(Error::Net)?;
+    net.report_to(&Timeline::shown_by(progress.clone()));
     let scratch = tempfile::Builder::new()
         .prefix("executor-push-")
         .tempdir_in("/var/tmp")

@@ -1,9 +1,13 @@
-//! The log: `tracing` events on stderr in kaniko's three formats; and the [`timeline`] of a build, which reports are made of.
+//! The log: `tracing` events on stderr in kaniko's three formats; the [`timeline`] of a build, which reports are
+//! made of; and its [`progress`] on a terminal.
 //!
 //! Only this program's own events are written; what libraries trace may show headers and credentials.
 
+pub mod page;
+pub mod progress;
 pub mod record;
 pub mod timeline;
+pub mod trace;
 pub mod units;
 
 mod line;
@@ -21,6 +25,8 @@ use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
 use line::{Line, Stamp};
+use progress::AboveProgress;
+pub use progress::Progress;
 pub use quote::go_quote;
 
 /// Target of an event that is written at level `fatal`: the program ends right after it.
@@ -105,9 +111,9 @@ impl Level {
     }
 }
 
-/// Starts logging to stderr, for the whole process and once.
-pub fn start(options: Options) {
-    let subscriber = subscriber(options, std::io::stderr());
+/// Starts logging to stderr, above what `progress` shows, for the whole process and once.
+pub fn start(options: Options, progress: &Progress) {
+    let subscriber = subscriber(options, AboveProgress(progress.clone()));
     let started = tracing::subscriber::set_global_default(subscriber);
     debug_assert!(started.is_ok(), "only the process edge starts the log");
 }

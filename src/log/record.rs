@@ -68,6 +68,8 @@ pub struct Stage {
     pub text: String,
     /// Absent if nothing was done for it.
     pub interval: Option<Interval>,
+    /// When its base was unpacked.
+    pub unpack: Option<Interval>,
     pub steps: Vec<Step>,
 }
 
@@ -137,6 +139,25 @@ impl Record {
         stages.flat_map(|(position, stage)| stage.steps.iter().map(move |step| (position, step)))
     }
 
+    /// Returns the content of `build.json`.
+    pub fn document(&self) -> String {
+        #[derive(Serialize)]
+        struct Document<'r> {
+            /// Of the form; members may be added without a new one.
+            version: u32,
+            executor: &'static str,
+            #[serde(flatten)]
+            record: &'r Record,
+        }
+        let document = Document {
+            version: 1,
+            executor: env!("CARGO_PKG_VERSION"),
+            record: self,
+        };
+        let text = serde_json::to_string_pretty(&document);
+        text.expect("names are text and times are of our age") + "\n"
+    }
+
     /// Returns how many steps ended in a state.
     pub fn count(&self, state: State) -> usize {
         self.steps().filter(|(_, step)| step.state == state).count()
@@ -166,6 +187,100 @@ fn milliseconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::
 fn rfc3339<S: Serializer>(time: &OffsetDateTime, serializer: S) -> Result<S::Ok, S::Error> {
     let text = time.format(&Rfc3339).map_err(serde::ser::Error::custom)?;
     serializer.serialize_str(&text)
+}
+
+/// Two stages, with one step in each state.
+#[cfg(test)]
+pub(super) fn example() -> Record {
+    let interval = |begin: u64, elapsed: u64| Interval {
+        begin: Duration::from_millis(begin),
+        elapsed: Duration::from_millis(elapsed),
+    };
+    let layer = |size| Layer {
+        digest: format!("sha256:{size:064}"),
+        size,
+    };
+    let step = |line, text: &str, state, interval| Step {
+        line,
+        text: text.to_owned(),
+        state,
+        cache: None,
+        interval,
+        layer: None,
+    };
+    let cache = |hit, reason: Option<&str>| Cache {
+        key: "k".repeat(64),
+        hit,
+        reason: reason.map(str::to_owned),
+    };
+    let cached = Step {
+        cache: Some(cache(true, None)),
+        layer: Some(layer(2_000)),
+        ..step(2, "COPY a /a", State::Cached, Some(interval(200, 10)))
+    };
+    let executed = Step {
+        cache: Some(cache(false, Some("first build"))),
+        layer: Some(layer(5_000_000)),
+        ..step(
+            3,
+            "RUN make \\\n  all",
+            State::Executed,
+            Some(interval(210, 500)),
+        )
+    };
+    Record {
+        started: OffsetDateTime::from_unix_timestamp(1_769_860_800).expect("a time"),
+        elapsed: Duration::from_millis(1_000),
+        error: Some("error building image: RUN failed".to_owned()),
+        image: Some(Image {
+            digest: "sha256:d".to_owned(),
+            media_type: "m".to_owned(),
+            layers: vec![layer(30_000_000), layer(5_000_000)],
+            pushed_to: vec!["host/app:1".to_owned()],
+        }),
+        bytes: Bytes {
+            pulled: 1,
+            pushed: 2,
+            skipped: 3,
+        },
+        phases: vec![
+            Phase {
+                name: "plan",
+                interval: interval(0, 100),
+            },
+            Phase {
+                name: "build",
+                interval: interval(100, 800),
+            },
+        ],
+        stages: vec![
+            Stage {
+                name: "builder".to_owned(),
+                base: "debian:12".to_owned(),
+                base_layers: vec![layer(30_000_000)],
+                line: 1,
+                text: "FROM debian:12 AS builder".to_owned(),
+                interval: Some(interval(100, 700)),
+                unpack: Some(interval(100, 100)),
+                steps: vec![
+                    cached,
+                    executed,
+                    step(5, "ENV A=1", State::Recorded, Some(interval(710, 0))),
+                    step(6, "RUN false", State::Failed, Some(interval(710, 90))),
+                ],
+            },
+            Stage {
+                name: "stage-1".to_owned(),
+                base: "builder".to_owned(),
+                base_layers: Vec::new(),
+                line: 7,
+                text: "FROM builder".to_owned(),
+                interval: None,
+                unpack: None,
+                steps: vec![step(8, "RUN x", State::Pending, None)],
+            },
+        ],
+    }
 }
 
 #[cfg(test)]

@@ -8,8 +8,10 @@ use std::time::{Duration, Instant};
 use time::OffsetDateTime;
 use tracing::info;
 
+use super::progress::{Lent, Progress, Task};
 use super::record::{Bytes, Image, Interval, Layer, Phase, Record, Stage, State, Step};
 use super::units;
+use crate::image::Descriptor;
 
 /// The place to report to; clones report to the same one, from any thread.
 #[derive(Clone)]
@@ -19,6 +21,7 @@ struct Shared {
     start: Instant,
     started: OffsetDateTime,
     known: Mutex<Known>,
+    progress: Progress,
 }
 
 #[derive(Default)]
@@ -42,6 +45,7 @@ pub enum Direction {
 pub struct PhaseSpan {
     timeline: Timeline,
     index: usize,
+    _shown: Task,
 }
 
 /// A stage at work until this is dropped.
@@ -51,18 +55,28 @@ pub struct StageSpan {
     position: usize,
 }
 
+/// A stage's base on its way into the root, until this is dropped.
+#[must_use = "the unpacking ends when this is dropped"]
+pub struct UnpackSpan {
+    timeline: Timeline,
+    position: usize,
+    _shown: Task,
+}
+
 /// A step at work; it failed if this is dropped before [`StepSpan::done`].
 #[must_use = "a step that is not done has failed"]
 pub struct StepSpan {
     timeline: Timeline,
     at: (usize, usize),
     is_done: bool,
+    shown: Option<Task>,
 }
 
 /// A blob on its way; it has arrived, or the transfer failed, when this is dropped.
 pub struct Transfer {
     timeline: Timeline,
     direction: Direction,
+    shown: Task,
 }
 
 impl Default for Timeline {
@@ -80,11 +94,22 @@ impl std::fmt::Debug for Timeline {
 impl Timeline {
     /// Starts the clock.
     pub fn begin() -> Self {
+        Self::shown_by(Progress::default())
+    }
+
+    /// Starts the clock of a build that a display shows.
+    pub fn shown_by(progress: Progress) -> Self {
         Self(Arc::new(Shared {
             start: Instant::now(),
             started: OffsetDateTime::now_utc(),
             known: Mutex::default(),
+            progress,
         }))
+    }
+
+    /// Keeps the display out of the way of a command, whose output goes to the terminal itself.
+    pub fn lend_terminal(&self) -> Lent {
+        self.0.progress.lend()
     }
 
     /// Begins a part of the build.
@@ -95,6 +120,7 @@ impl Timeline {
         PhaseSpan {
             timeline: self.clone(),
             index: known.phases.len() - 1,
+            _shown: self.0.progress.task(name),
         }
     }
 
@@ -115,23 +141,50 @@ impl Timeline {
         }
     }
 
+    /// Begins to unpack the base of a stage.
+    pub fn unpack(&self, position: usize) -> UnpackSpan {
+        let interval = self.begun();
+        let mut base = String::new();
+        if let Some(stage) = self.known().stages.get_mut(position) {
+            stage.unpack = Some(interval);
+            base.clone_from(&stage.base);
+        }
+        UnpackSpan {
+            timeline: self.clone(),
+            position,
+            _shown: self.0.progress.task(format!("unpacking {base}")),
+        }
+    }
+
     /// Begins a step of a stage.
     pub fn step(&self, position: usize, index: usize) -> StepSpan {
         let at = (position, index);
         let interval = self.begun();
-        self.change(at, |step| step.interval = Some(interval));
+        let mut title = String::new();
+        self.change(at, |step| {
+            step.interval = Some(interval);
+            title = step.title();
+        });
         StepSpan {
             timeline: self.clone(),
             at,
             is_done: false,
+            shown: Some(self.0.progress.task(title)),
         }
     }
 
     /// Begins to send or receive a blob.
-    pub fn transfer(&self, direction: Direction) -> Transfer {
+    pub fn transfer(&self, direction: Direction, blob: &Descriptor) -> Transfer {
+        let verb = match direction {
+            Direction::Pull => "pulling",
+            Direction::Push => "pushing",
+        };
+        let short: String = blob.digest.hex().chars().take(12).collect();
+        let progress = &self.0.progress;
         Transfer {
             timeline: self.clone(),
             direction,
+            shown: progress.transfer(format!("{verb} {short}"), blob.size),
         }
     }
 
@@ -209,6 +262,7 @@ impl StepSpan {
     /// Ends the step and logs the line about it.
     pub fn done(mut self, state: State, layer: Option<Layer>) {
         self.is_done = true;
+        self.shown = None;
         let timeline = self.timeline.clone();
         timeline.change(self.at, |step| {
             step.state = state;
@@ -248,6 +302,16 @@ impl Drop for StageSpan {
     }
 }
 
+impl Drop for UnpackSpan {
+    fn drop(&mut self) {
+        let mut known = self.timeline.known();
+        let stage = known.stages.get_mut(self.position);
+        if let Some(interval) = stage.and_then(|stage| stage.unpack.as_mut()) {
+            self.timeline.end(interval);
+        }
+    }
+}
+
 impl Drop for StepSpan {
     fn drop(&mut self) {
         if !self.is_done {
@@ -265,6 +329,7 @@ impl Drop for StepSpan {
 impl Transfer {
     /// Counts bytes that went through.
     pub fn add(&self, bytes: u64) {
+        self.shown.add(bytes);
         let mut known = self.timeline.known();
         match self.direction {
             Direction::Pull => known.bytes.pulled += bytes,

@@ -34,6 +34,13 @@ pub use secret::Secret;
 /// Limits how long it may take to open a connection.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 const PUT_LIMIT: Duration = Duration::from_secs(120);
+const POST_LIMIT: Duration = Duration::from_secs(10);
+
+/// What a request of [`Net`]'s own brings.
+struct Body {
+    media_type: &'static str,
+    bytes: Vec<u8>,
+}
 
 /// What may go wrong before a request is sent.
 #[derive(Debug, thiserror::Error)]
@@ -50,17 +57,20 @@ pub enum Error {
     Certificate { source: reqwest::Error },
     #[error("`{url}` is not a URL")]
     Url { url: String },
-    #[error("PUT {url} failed")]
-    Put { url: String, source: reqwest::Error },
+    #[error("{request} failed")]
+    Put {
+        request: String,
+        source: reqwest::Error,
+    },
     #[error("GET {url} failed")]
     Get { url: String, source: reqwest::Error },
     #[error("GET {url}: nothing received for {} s", .limit.as_secs())]
     Stalled { url: String, limit: Duration },
     #[error("GET {url}: the connection broke after {received} bytes, and the rest cannot be had")]
     Changed { url: String, received: u64 },
-    #[error("PUT {url} answered {status}")]
+    #[error("{request} answered {status}")]
     PutStatus {
-        url: String,
+        request: String,
         status: reqwest::StatusCode,
     },
 }
@@ -207,20 +217,46 @@ impl Net {
         let url: Url = url.parse().map_err(|_| Error::Url {
             url: url.to_owned(),
         })?;
-        let shown = redact::redacted(&url);
+        let body = Body {
+            media_type: "text/plain",
+            bytes: text.to_vec(),
+        };
+        self.send(reqwest::Method::PUT, &url, body, PUT_LIMIT)
+    }
+
+    /// Sends a JSON document to a URL with POST, as collectors of traces take it; waits on the calling thread.
+    ///
+    /// # Errors
+    /// As [`Net::put`].
+    pub fn post_json(&self, url: &Url, bytes: Vec<u8>) -> Result<(), Error> {
+        let body = Body {
+            media_type: "application/json",
+            bytes,
+        };
+        self.send(reqwest::Method::POST, url, body, POST_LIMIT)
+    }
+
+    fn send(
+        &self,
+        method: reqwest::Method,
+        url: &Url,
+        body: Body,
+        limit: Duration,
+    ) -> Result<(), Error> {
+        let shown = format!("{method} {}", redact::redacted(url));
         let request = self
             .http(&Profile::default())?
-            .put(url)
-            .timeout(PUT_LIMIT)
-            .header("content-type", "text/plain")
-            .body(text.to_vec());
+            .request(method, url.clone())
+            .timeout(limit)
+            .header("content-type", body.media_type)
+            .body(body.bytes);
         match self.block_on(async { request.send().await }) {
             Err(source) => Err(Error::Put {
-                url: shown,
+                request: shown,
                 source: source.without_url(),
             }),
             Ok(response) if response.status().as_u16() >= 400 => Err(Error::PutStatus {
-                url: shown,
+                request: shown,
                 status: response.status(),
             }),
             Ok(_) => Ok(()),

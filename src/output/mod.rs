@@ -25,7 +25,7 @@ pub mod saved;
 
 pub mod digest_files;
 
-mod file;
+pub mod file;
 
 /// An image as it leaves the build: its documents, byte for byte, and where the layers' bytes are.
 #[derive(Clone)]

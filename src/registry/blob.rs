@@ -96,14 +96,15 @@ impl Wanted {
         let store = self.store.as_ref();
         let keeping = store.and_then(|store| store.keep(&self.descriptor));
         let net = self.client.net().clone();
+        let transfer = net.timeline().transfer(Direction::Pull, &self.descriptor);
         let pump = Pump {
+            transfer,
             client: self.client,
             image: self.image,
             descriptor: self.descriptor,
             sender,
             received: 0,
             digester: Digester::new(),
-            transfer: net.timeline().transfer(Direction::Pull),
         };
         net.spawn(pump.run());
         Flow {

@@ -44,7 +44,7 @@ impl Upload {
         let (sender, receiver) = mpsc::channel::<io::Result<Bytes>>(PIECES);
         let (open, size) = (Arc::clone(&source.open), descriptor.size);
         let fed = Arc::clone(&state);
-        let transfer = net.timeline().transfer(Direction::Push);
+        let transfer = net.timeline().transfer(Direction::Push, descriptor);
         net.spawn_blocking(move || {
             if let Err(error) = feed(&*open, size, &fed, &sender, &transfer) {
                 let broken = io::Error::from(error.kind());

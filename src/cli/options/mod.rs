@@ -4,6 +4,7 @@ mod build;
 mod cache;
 mod output;
 mod registry;
+mod telemetry;
 
 use std::path::{Path, PathBuf};
 
@@ -20,6 +21,7 @@ pub use build::Build;
 pub use output::{Destination, Output};
 pub(super) use output::{destinations, file_or_url};
 pub use registry::Registry;
+pub use telemetry::{Report, ReportFormat, Telemetry};
 
 /// Everything a build is asked for. Paths are absolute.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +38,7 @@ pub struct Options {
     /// Absent without `--cache`.
     pub store: Option<store::shared::Options>,
     pub features: Features,
+    pub telemetry: Option<Telemetry>,
 }
 
 /// The directory for the executor's own files.
@@ -110,6 +113,7 @@ impl Options {
             registry: Registry::resolve(given)?,
             output,
             features,
+            telemetry: telemetry::telemetry(given),
         };
         checks::check(&options)?;
         checks::check_cache(values, options.output.push)?;
@@ -249,7 +253,7 @@ mod tests {
             ("--no-push --registry-client-cert=h=a",           &[], "failed to load client certificate/key 'h=a', expected format: my.registry.url=/path/to/client/cert,/path/to/client/key"),
             ("-d Upper/x",                                     &[], "cannot push to `Upper/x`"),
             ("-d a/b@sha256:0000000000000000000000000000000000000000000000000000000000000000", &[], "cannot push to `a/b@sha256:0000000000000000000000000000000000000000000000000000000000000000`"),
-            ("--no-push --cache-dir=/c",                       &[], "fine"),
+            ("--no-push --report=a.txt",                       &[], "invalid argument \"a.txt\" for \"--report\" flag: it must end in .json or .html"),
             ("--no-push",                                      &[("KANIKO_REGISTRY_MAP", "x")], "invalid registry map `x`: expected `registry=replacement[/prefix]`"),
             ("--no-push",                                      &[("KANIKO_ISOLATION", "vm")], "invalid value for KANIKO_ISOLATION environment variable: `vm` is none of auto, namespaces, in-place, chroot"),
             ("--no-push",                                      &[("SOURCE_DATE_EPOCH", "now")], "invalid value for SOURCE_DATE_EPOCH environment variable: `now` is no number of seconds"),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::Given;
+use super::{Given, Report};
 use crate::cli::Error;
 use crate::cli::value;
 use crate::cli::values::Values;
@@ -25,6 +25,8 @@ pub struct Output {
     pub digest_file: Option<String>,
     pub image_name_with_digest_file: Option<String>,
     pub image_name_tag_with_digest_file: Option<String>,
+    /// Files about the build.
+    pub reports: Vec<Report>,
     /// Directory for the list of pushed images.
     pub builder_output: Option<PathBuf>,
     /// A tag that exists and must not change counts as pushed.
@@ -69,6 +71,7 @@ impl Output {
             image_name_with_digest_file: file_or_url(given, "image-name-with-digest-file"),
             image_name_tag_with_digest_file: file_or_url(given, "image-name-tag-with-digest-file"),
             ignore_immutable_tag_errors: values.bool("push-ignore-immutable-tag-errors"),
+            reports: super::telemetry::reports(given)?,
             builder_output: given
                 .variable("BUILDER_OUTPUT")
                 .map(|dir| given.absolute(dir)),

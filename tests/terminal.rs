@@ -1,0 +1,149 @@
+//! What a person at a terminal sees, through a real one.
+
+use crate::support::{Finished, Sandbox, requires, tool};
+
+const WIDTH: usize = 80;
+
+/// Runs the executor on a terminal and returns everything that it was sent.
+fn on_terminal(t: &Sandbox, args: &str) -> String {
+    let command = format!(
+        "stty cols {WIDTH} rows 24; exec env -i TERM=xterm HOME={home} PATH=\"$PATH\" KANIKO_DIR={kaniko} {executor} {args}",
+        home = t.path("home").display(),
+        kaniko = t.path("kaniko").display(),
+        executor = env!("CARGO_BIN_EXE_executor"),
+    );
+    tool("script", ["-qec", &command, "/dev/null"])
+}
+
+/// Returns the lines that stand on a terminal in the end.
+fn screen(sent: &str) -> Vec<String> {
+    let mut lines: Vec<Vec<char>> = vec![Vec::new()];
+    let (mut row, mut column) = (0, 0);
+    let mut letters = sent.chars();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '\r' => column = 0,
+            '\n' => {
+                row += 1;
+                if row == lines.len() {
+                    lines.push(Vec::new());
+                }
+            }
+            '\x1b' if letters.next() == Some('[') => {
+                let sequence: String = {
+                    let mut sequence = String::new();
+                    for letter in letters.by_ref() {
+                        sequence.push(letter);
+                        if ('@'..='~').contains(&letter) {
+                            break;
+                        }
+                    }
+                    sequence
+                };
+                let (count, end) = sequence.split_at(sequence.len() - 1);
+                let count: usize = count.parse().unwrap_or(1);
+                match end {
+                    "A" => row = row.saturating_sub(count),
+                    "B" => row = (row + count).min(lines.len() - 1),
+                    "K" if sequence == "2K" => lines[row].clear(),
+                    "K" => lines[row].truncate(column),
+                    "J" => {
+                        lines[row].truncate(column);
+                        lines.truncate(row + 1);
+                    }
+                    _ => {}
+                }
+            }
+            letter if letter.is_control() => {}
+            letter => {
+                if column == WIDTH {
+                    column = 0;
+                    row += 1;
+                    if row == lines.len() {
+                        lines.push(Vec::new());
+                    }
+                }
+                let line = &mut lines[row];
+                if line.len() <= column {
+                    line.resize(column + 1, ' ');
+                }
+                line[column] = letter;
+                column += 1;
+            }
+        }
+    }
+    let text = |line: Vec<char>| line.into_iter().collect::<String>().trim_end().to_owned();
+    lines.into_iter().map(text).collect()
+}
+
+const TEXT: &str = "FROM BASE\nRUN for n in 1 2 3; do echo \"line $n of RUN\"; done; test -t 2 && echo terminal\nCOPY a /a\n";
+
+#[test]
+fn progress_is_shown_while_it_lasts() {
+    requires!(root);
+    let t = Sandbox::new();
+    let base = t.base();
+    t.file("a", 0o644, vec![7; 3_000_000]);
+    t.dockerfile(&TEXT.replace("BASE", &base));
+    let sent = on_terminal(
+        &t,
+        &format!("-c {} -d {}", t.context().display(), t.tag("app")),
+    );
+    for shown in ["pulling ", "unpacking ", "pushing ", " B of "] {
+        assert!(sent.contains(shown), "{shown} is missing in\n{sent}");
+    }
+    let output = "line 1 of RUN\r\nline 2 of RUN\r\nline 3 of RUN\r\nterminal\r\n";
+    assert!(
+        sent.contains(output),
+        "the command's output is whole in\n{sent:?}"
+    );
+    let screen = screen(&sent);
+    let whole = screen.join("\n");
+    for (text, count) in [
+        ("line 2 of RUN", 1),
+        ("RUN for n in 1 2 3", 3),
+        ("Pushed ", 1),
+        ("Built 1 of 1 stage in ", 1),
+        ("pulling ", 0),
+        ("unpacking ", 0),
+        ("pushing ", 0),
+    ] {
+        let lines = screen.iter().filter(|line| line.contains(text));
+        assert_eq!(lines.count(), count, "{text} in\n{whole}");
+    }
+    let lines = screen
+        .iter()
+        .filter(|line| !line.is_empty() && line.starts_with("  "));
+    assert_eq!(lines.count(), 0, "nothing of the display stays:\n{whole}");
+}
+
+#[test]
+fn nothing_is_drawn_where_nobody_looks() {
+    requires!(root);
+    let t = Sandbox::new();
+    let base = t.base();
+    t.dockerfile(
+        &TEXT
+            .replace("BASE", &base)
+            .replace("COPY a /a", "ENV A=1")
+            .replace("test -t 2", "true"),
+    );
+    let context = t.context();
+    let drawn = |text: &str| {
+        ["pulling ", "\x1b[2K", "\x1b[1A"]
+            .into_iter()
+            .any(|part| text.contains(part))
+    };
+    let finished: Finished = t
+        .executor(["-c", context.to_str().unwrap(), "--no-push"])
+        .succeeded();
+    assert!(
+        !drawn(&finished.stderr) && !drawn(&finished.stdout),
+        "{finished}"
+    );
+    let json = on_terminal(
+        &t,
+        &format!("-c {} --no-push --log-format json", context.display()),
+    );
+    assert!(!drawn(&json), "{json}");
+}
