@@ -1,5 +1,5 @@
 # check=skip=SecretsUsedInArgOrEnv
-# The executor's own container images. Targets: executor, debug, slim.
+# The executor's own container images. Targets: executor, debug, slim, warmer.
 #
 # With internet access:     docker build --target executor .
 # Without, from a binary:   put `executor`, `ca-certificates.crt` and (but for slim) a static `busybox` into a folder of the context and pass
@@ -61,6 +61,11 @@ COPY --from=helpers /out/ /kaniko/
 ENV DOCKER_CONFIG=/kaniko/.docker/ \
     DOCKER_CREDENTIAL_GCR_CONFIG=/kaniko/.config/gcloud/docker_credential_gcr_config.json
 WORKDIR /workspace
+
+# Puts base images into a directory that builds share.
+FROM executor AS warmer
+COPY --from=binary --chmod=0755 /out/executor /kaniko/warmer
+ENTRYPOINT ["/kaniko/warmer"]
 
 # A shell for CI systems that run a script in the container; a volume, so that no build can take it away.
 FROM executor AS debug

@@ -2,10 +2,13 @@
 
 use std::ffi::OsString;
 use std::io::Write as _;
+use std::path::Path;
 use std::process::ExitCode;
 
 use executor::cli::env::Environment;
-use executor::cli::{self, BuildArguments, Command, Helper, Place, PushArguments};
+use executor::cli::{
+    self, BuildArguments, Command, Helper, Place, PruneArguments, PushArguments, WarmArguments,
+};
 use executor::execute::run;
 use executor::interrupt::Interrupt;
 use executor::{job, log, report};
@@ -22,11 +25,18 @@ fn main() -> ExitCode {
         return ExitCode::from(answer(&helper));
     }
     let text = |arg: OsString| arg.to_string_lossy().into_owned();
-    let args: Vec<String> = std::env::args_os().skip(1).map(text).collect();
+    let mut args: Vec<String> = std::env::args_os().map(text).collect();
+    let is_warmer = |name: &str| Path::new(name).file_name() == Some("warmer".as_ref());
+    match args.first() {
+        Some(name) if is_warmer(name) => args[0] = "warm".to_owned(),
+        _ => drop(args.drain(..args.len().min(1))),
+    }
     ExitCode::from(match cli::parse(&args) {
         Ok(Command::Print(text)) => print(&text),
         Ok(Command::Build(arguments)) => build(&arguments),
         Ok(Command::Push(arguments)) => push(&arguments),
+        Ok(Command::Warm(arguments)) => warm(&arguments),
+        Ok(Command::Prune(arguments)) => prune(&arguments),
         Ok(Command::Login(login)) => told(login.store(&Environment::of_process())),
         Ok(Command::Logout(registry)) => told(cli::forget(&registry, &Environment::of_process())),
         Err(mistake) => report::mistake(&mistake),
@@ -131,6 +141,41 @@ fn push(arguments: &PushArguments) -> u8 {
         Ok(()) => 0,
         Err(error) => report::refusal(&error),
     }
+}
+
+fn warm(arguments: &WarmArguments) -> u8 {
+    for notice in &arguments.notices {
+        report::print(&format!("{notice}\n"));
+    }
+    match arguments.log() {
+        Ok(options) => log::start(options, &log::Progress::default()),
+        Err(mistake) => return report::mistake(&mistake),
+    }
+    let asked = with_place(|place| arguments.resolve(&Environment::of_process(), place));
+    match asked {
+        Ok(asked) => job::warm(&asked).map_or_else(|error| report::failure(&error), |()| 0),
+        Err(mistake) => report::mistake(&mistake),
+    }
+}
+
+fn prune(arguments: &PruneArguments) -> u8 {
+    match arguments.log() {
+        Ok(options) => log::start(options, &log::Progress::default()),
+        Err(mistake) => return report::mistake(&mistake),
+    }
+    let asked = with_place(|place| arguments.resolve(&Environment::of_process(), place));
+    match asked {
+        Ok(asked) => job::prune(&asked).map_or_else(|error| report::failure(&error), |()| 0),
+        Err(mistake) => report::mistake(&mistake),
+    }
+}
+
+/// Tells where this process is.
+fn with_place<T>(what: impl FnOnce(Place<'_>) -> T) -> T {
+    what(Place {
+        current_dir: &std::env::current_dir().unwrap_or_else(|_| "/".into()),
+        executable: &std::env::current_exe().unwrap_or_default(),
+    })
 }
 
 /// Hides this process from others, and catches the signals that tell it to stop.

@@ -43,6 +43,24 @@ pub struct Documents {
     pub media_type: MediaType,
 }
 
+/// Tells whether a name is a key's; kaniko's look the same.
+pub fn is_key(name: &str) -> bool {
+    name.len() == 64
+        && name
+            .bytes()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// Tells whether an image under a key is an entry, ours or kaniko's.
+pub fn is_entry(key: &str, config: &ImageConfig) -> bool {
+    let is_ours = config.config.labels.get(KEY_LABEL).map(String::as_str) == Some(key);
+    is_ours
+        || config
+            .history
+            .first()
+            .is_some_and(|entry| entry.author == "kaniko")
+}
+
 /// Writes the documents around a layer, in the family of the layer's type.
 pub fn documents(new: &New) -> Documents {
     let family = new.layer.descriptor.media_type.family();

@@ -6,6 +6,8 @@
 
 pub mod entry;
 pub mod key;
+pub mod prune;
+pub mod warm;
 
 mod directory;
 mod remote;

@@ -12,6 +12,7 @@ mod login;
 mod manual;
 mod notices;
 pub mod options;
+mod prune;
 mod push;
 mod secret;
 mod table;
@@ -19,6 +20,7 @@ mod usage;
 mod value;
 mod values;
 mod version;
+mod warm;
 
 use crate::log::{self, go_quote};
 use env::Environment;
@@ -29,7 +31,9 @@ use values::Values;
 pub use helper::Helper;
 pub use login::{Login, Password, forget};
 pub use options::{Options, Place};
+pub use prune::{Prune, PruneArguments};
 pub use push::{Push, PushArguments};
+pub use warm::{Warm, WarmArguments};
 
 /// What the arguments ask for.
 #[derive(Debug)]
@@ -38,6 +42,8 @@ pub enum Command {
     Print(String),
     Build(BuildArguments),
     Push(PushArguments),
+    Warm(WarmArguments),
+    Prune(PruneArguments),
     Login(Login),
     /// Forget the credentials for this registry.
     Logout(String),
@@ -180,6 +186,7 @@ const PAGE: Page = Page {
     about: "Build a container image from a Dockerfile inside a container, and push it to a registry.",
     usage: &["executor [flags]", "executor [command]"],
     commands: &[
+        ("cache", prune::PAGE.about),
         ("completion", manual::COMPLETION.about),
         ("help", "Help about any command"),
         ("login", login::LOGIN.about),
@@ -187,6 +194,7 @@ const PAGE: Page = Page {
         ("man", manual::MAN.about),
         ("push", push::PAGE.about),
         ("version", version::PAGE.about),
+        ("warm", warm::PAGE.about),
     ],
     flags: EXECUTOR,
 };
@@ -195,10 +203,12 @@ fn page(command: &str) -> Option<&'static Page> {
     match command {
         "completion" => Some(&manual::COMPLETION),
         "man" => Some(&manual::MAN),
+        "cache" => Some(&prune::PAGE),
         "login" => Some(&login::LOGIN),
         "logout" => Some(&login::LOGOUT),
         "push" => Some(&push::PAGE),
         "version" => Some(&version::PAGE),
+        "warm" => Some(&warm::PAGE),
         _ => None,
     }
 }
@@ -259,7 +269,9 @@ fn subcommand(name: &str, page: &'static Page, args: &[String]) -> Result<Comman
     match name {
         "completion" => Ok(Command::Print(manual::completion(&parsed.positional)?)),
         "man" => Ok(Command::Print(manual::page())),
+        "cache" => Ok(Command::Prune(prune::prune(parsed)?)),
         "push" => Ok(Command::Push(push::push(parsed)?)),
+        "warm" => Ok(Command::Warm(warm::warm(parsed)?)),
         "login" => Ok(Command::Login(login::login(&parsed)?)),
         "logout" => Ok(Command::Logout(login::registry(&parsed)?)),
         _ => Ok(Command::Print(version::line())),
@@ -269,14 +281,7 @@ fn subcommand(name: &str, page: &'static Page, args: &[String]) -> Result<Comman
 impl BuildArguments {
     /// Returns how the log is to be written; to be started before [`BuildArguments::resolve`].
     pub fn log(&self) -> Result<log::Options, Mistake> {
-        let options = || -> Result<log::Options, log::Error> {
-            Ok(log::Options {
-                level: self.values.text("verbosity").parse()?,
-                format: self.values.text("log-format").parse()?,
-                timestamp: self.values.bool("log-timestamp"),
-            })
-        };
-        options().map_err(|error| mistake(error.into(), &PAGE))
+        log_options(&self.values).map_err(|error| mistake(error.into(), &PAGE))
     }
 
     /// Combines flags and environment, and checks the whole.
@@ -288,6 +293,14 @@ impl BuildArguments {
         };
         Options::resolve(given).map_err(|error| mistake(error, &PAGE))
     }
+}
+
+fn log_options(values: &Values) -> Result<log::Options, log::Error> {
+    Ok(log::Options {
+        level: values.text("verbosity").parse()?,
+        format: values.text("log-format").parse()?,
+        timestamp: values.bool("log-timestamp"),
+    })
 }
 
 #[cfg(test)]
@@ -326,6 +339,14 @@ mod tests {
             ("push x -d a/b --no-push",     expect!["unknown flag: --no-push + usage"]),
             ("completion",                  expect!["accepts 1 arg(s), received 0 + usage"]),
             ("completion tcsh",             expect![[r#"no completion script for "tcsh"; there are those of bash, zsh and fish + usage"#]]),
+            ("warm",                        expect!["you must select at least one image to cache or a dockerfilepath to parse + usage"]),
+            ("warm -i a -i b -c /c -f -d D --customPlatform=linux/arm64 x", expect![[r#"unknown command "x" for "executor" + Run 'executor --help' for usage."#]]),
+            ("warm -i a --insecure",        expect!["unknown flag: --insecure + usage"]),
+            ("cache",                       expect!["say what to do with the cache: executor cache prune + usage"]),
+            ("cache show",                  expect![[r#"unknown command "show" for "executor" + Run 'executor --help' for usage."#]]),
+            ("cache prune --keep=1",        expect!["say what to prune with --cache-repo or --cache-dir + usage"]),
+            ("cache prune --cache-dir=/c",  expect!["say what may be removed with --older-than, --keep or both + usage"]),
+            ("cache prune --cache-dir=/c --older-than=30", expect![[r#"invalid argument "30" for "--older-than" flag: time: missing unit in duration "30" + usage"#]]),
             ("login",                       expect!["accepts 1 arg(s), received 0 + usage"]),
             ("logout host",                 expect![[r#"Logout("host")"#]]),
             ("--verbosity=x",               expect![[r#"Build(BuildArguments { values: {"verbosity": ["x"]}, notices: [] })"#]]),

@@ -13,6 +13,8 @@ pub enum Kind {
     Bool,
     Int,
     Duration,
+    /// A duration, also in days (`30d`) or weeks.
+    Age,
     /// A number of bytes, with a unit; nothing means no limit.
     Size,
     /// One of these.
@@ -37,6 +39,7 @@ impl Kind {
             Self::Bool => parse_bool(text).map(drop),
             Self::Int => parse_int(text).map(drop),
             Self::Duration => parse_duration(text).map(drop),
+            Self::Age => parse_age(text).map(drop),
             Self::Size => parse_size(text).map(drop),
             Self::Choice(words) if words.contains(&text) => Ok(()),
             Self::Choice(words) => {
@@ -68,7 +71,7 @@ impl Kind {
         match self {
             Self::Bool => "",
             Self::Int => "int",
-            Self::Duration => "duration",
+            Self::Duration | Self::Age => "duration",
             Self::Size => "size",
             Self::Text | Self::Choice(_) => "string",
             Self::List | Self::Commas | Self::Secret => "strings",
@@ -132,6 +135,18 @@ pub fn parse_duration(text: &str) -> Result<i64, String> {
             format!("time: unknown unit {unit} in duration {quoted}")
         }
     })
+}
+
+/// Parses a duration or a number of days (`30d`) or weeks (`2w`); the result is in nanoseconds.
+pub fn parse_age(text: &str) -> Result<i64, String> {
+    const DAY: i64 = 24 * 3600 * 1_000_000_000;
+    for (unit, length) in [('d', DAY), ('w', 7 * DAY)] {
+        if let Some(Ok(number)) = text.strip_suffix(unit).map(str::parse::<u32>) {
+            let age = i64::from(number).checked_mul(length);
+            return age.ok_or_else(|| format!("the duration {} is too long", go_quote(text)));
+        }
+    }
+    parse_duration(text)
 }
 
 /// Parses `500MB`, `10G`, `2.5GiB`: units of 1000, or with an `i` of 1024; nothing at all is no size.
@@ -254,6 +269,25 @@ mod tests {
         ];
         for (text, want) in cases {
             assert_eq!(parse_duration(text), want.map_err(str::to_owned), "{text}");
+        }
+    }
+
+    #[test]
+    fn ages() {
+        const HOUR: i64 = 3600 * 1_000_000_000;
+        #[rustfmt::skip] // a table keeps its columns
+        let cases = [
+            ("30d",  Ok(720 * HOUR)),
+            ("2w",   Ok(336 * HOUR)),
+            ("12h",  Ok(12 * HOUR)),
+            ("0d",   Ok(0)),
+            ("1.5d", Err(())),
+            ("d",    Err(())),
+            ("-1d",  Err(())),
+            ("4294967295w", Err(())),
+        ];
+        for (text, want) in cases {
+            assert_eq!(parse_age(text).map_err(drop), want, "{text}");
         }
     }
 

@@ -34,7 +34,13 @@ impl Values {
                 values.push(value.into());
             }
             Kind::Commas => values.extend(value.split(',').map(str::to_owned)),
-            Kind::Text | Kind::Bool | Kind::Int | Kind::Duration | Kind::Size | Kind::Choice(_) => {
+            Kind::Text
+            | Kind::Bool
+            | Kind::Int
+            | Kind::Duration
+            | Kind::Age
+            | Kind::Size
+            | Kind::Choice(_) => {
                 *values = vec![value.into()];
             }
         }
@@ -68,6 +74,20 @@ impl Values {
     pub fn duration(&self, name: &str) -> std::time::Duration {
         let nanoseconds = value::parse_duration(self.text(name)).expect("the value was checked");
         std::time::Duration::from_nanos(nanoseconds.max(0).cast_unsigned())
+    }
+
+    /// Returns a length of time, also in days, if one was given; a negative one counts as none.
+    pub fn age(&self, name: &str) -> Option<std::time::Duration> {
+        let text = self.non_empty(name)?;
+        let nanoseconds = value::parse_age(text).expect("the value was checked");
+        Some(std::time::Duration::from_nanos(
+            nanoseconds.max(0).cast_unsigned(),
+        ))
+    }
+
+    /// Tells whether the command has this flag.
+    pub fn knows(&self, name: &str) -> bool {
+        self.flags().any(|flag| flag.name == name)
     }
 
     /// Returns a number of bytes, if one was given.

@@ -102,6 +102,11 @@ impl GitOptions {
     }
 }
 
+/// Reads a Dockerfile without a context: a path as it is, or a URL.
+pub fn read_dockerfile(name: &str, means: Means<'_>) -> Result<DockerfileText, Error> {
+    lookup::dockerfile(Some(name), means.current_dir, means)
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error(

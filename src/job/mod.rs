@@ -3,9 +3,11 @@
 //! In order, as users of kaniko know it: the context and its Dockerfile, the permission to push, the build, the outputs, the push.
 
 mod error;
+mod prune;
 mod push;
 mod reports;
 mod settings;
+mod warm;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -32,7 +34,9 @@ use crate::{context, registry, report};
 use reports::Reports;
 
 pub use error::Error;
+pub use prune::{PruneError, prune};
 pub use push::push;
+pub use warm::{WarmError, warm};
 
 /// Builds the image and puts it where the options say.
 pub fn run(options: &Options, interrupt: &Interrupt, progress: &Progress) -> Result<(), Error> {

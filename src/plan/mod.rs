@@ -85,6 +85,28 @@ pub fn required_images(
     Ok(missing)
 }
 
+/// Returns the images that any stage starts from, needed or not, each once.
+///
+/// # Errors
+/// As of [`required_images`].
+pub fn base_images(
+    dockerfile: &Dockerfile,
+    options: &Options,
+) -> Result<Vec<(ImageName, Platform)>, Error> {
+    let configs = Configs::new();
+    let graph = Graph::new(dockerfile, options, &configs)?;
+    let mut images = Vec::new();
+    for base in &graph.bases {
+        if let Origin::Image(image, platform) = base {
+            let key = (image.clone(), platform.clone());
+            if !images.contains(&key) {
+                images.push(key);
+            }
+        }
+    }
+    Ok(images)
+}
+
 /// Evaluates all instructions that the targets need.
 ///
 /// # Errors

@@ -75,6 +75,14 @@ impl Scope {
         }
     }
 
+    /// Allows to delete from a repository, and to look at it.
+    pub(super) fn delete(repository: &str) -> Self {
+        Self {
+            repository: repository.to_owned(),
+            actions: vec![format!("repository:{repository}:delete,pull")],
+        }
+    }
+
     /// Allows to push to one repository and to mount from another.
     pub(super) fn mount(repository: &str, source: &str) -> Self {
         let mut scope = Self::push(repository);

@@ -13,6 +13,7 @@ pub mod credentials;
 
 mod auth;
 mod blob;
+mod catalog;
 mod client;
 mod endpoints;
 mod error;

@@ -149,7 +149,7 @@ fn isolation(word: &str) -> Option<Requested> {
 }
 
 /// A name without value takes that of the environment; if there is none, the argument counts as not given.
-fn build_args(values: &Values, env: &Environment) -> BTreeMap<String, String> {
+pub fn build_args(values: &Values, env: &Environment) -> BTreeMap<String, String> {
     let mut args = BTreeMap::new();
     for text in values.list("build-arg") {
         match (text.split_once('='), env.value(text)) {

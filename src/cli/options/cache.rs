@@ -58,7 +58,8 @@ pub fn store(given: Given<'_>) -> Option<shared::Options> {
     })
 }
 
-fn repository(text: &str) -> Result<Repository, Error> {
+/// Reads a value of `--cache-repo`.
+pub fn repository(text: &str) -> Result<Repository, Error> {
     if let Some(path) = text.strip_prefix("oci:") {
         return Ok(Repository::Layouts(Path::new("/").join(path)));
     }

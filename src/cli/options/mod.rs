@@ -18,6 +18,8 @@ use crate::net::Secret;
 use crate::store;
 
 pub use build::Build;
+pub(super) use build::build_args;
+pub(super) use cache::repository as cache_repository;
 pub use output::{Destination, Output};
 pub(super) use output::{destinations, file_or_url};
 pub use registry::Registry;

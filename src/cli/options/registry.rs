@@ -35,16 +35,26 @@ pub struct Registry {
 impl Registry {
     pub(in crate::cli) fn resolve(given: Given<'_>) -> Result<Self, Error> {
         let values = given.values;
+        // not every command pulls and pushes
+        let bool = |name| values.knows(name) && values.bool(name);
+        let list = |name| match values.knows(name) {
+            true => values.list(name),
+            false => &[],
+        };
+        let retries = |name| match values.knows(name) {
+            true => u32::try_from(values.int(name).max(0)).unwrap_or(u32::MAX),
+            false => 0,
+        };
         let mut endpoints = Endpoints::default();
-        endpoints.skip_default_registry_fallback = values.bool("skip-default-registry-fallback");
-        let maps = values.list("registry-map").iter().map(String::as_str);
+        endpoints.skip_default_registry_fallback = bool("skip-default-registry-fallback");
+        let maps = list("registry-map").iter().map(String::as_str);
         for map in maps.chain(given.variable("KANIKO_REGISTRY_MAP")) {
             endpoints
                 .add_map(map)
                 .map_err(Box::new)
                 .map_err(Error::Map)?;
         }
-        let mirrors = values.list("registry-mirror").iter().map(String::as_str);
+        let mirrors = list("registry-mirror").iter().map(String::as_str);
         for mirror in mirrors.chain(given.variable("KANIKO_REGISTRY_MIRROR")) {
             endpoints
                 .add_mirror(mirror)
@@ -63,13 +73,12 @@ impl Registry {
             }
         }
         let certificates = values.pairs("registry-certificate").into_iter();
-        let retries = |name| u32::try_from(values.int(name).max(0)).unwrap_or(u32::MAX);
         Ok(Self {
-            insecure: values.bool("insecure"),
-            insecure_pull: values.bool("insecure-pull"),
+            insecure: bool("insecure"),
+            insecure_pull: bool("insecure-pull"),
             insecure_registries: values.list("insecure-registry").to_vec(),
             skip_tls_verify: values.bool("skip-tls-verify"),
-            skip_tls_verify_pull: values.bool("skip-tls-verify-pull"),
+            skip_tls_verify_pull: bool("skip-tls-verify-pull"),
             skip_tls_verify_registries: values.list("skip-tls-verify-registry").to_vec(),
             certificates: certificates
                 .map(|(registry, file)| (registry, given.absolute(&file)))
@@ -80,7 +89,7 @@ impl Registry {
                 true => Some(values.list("credential-helpers").to_vec()),
                 false => None,
             },
-            skip_push_permission_check: values.bool("skip-push-permission-check"),
+            skip_push_permission_check: bool("skip-push-permission-check"),
             push_retry: retries("push-retry"),
             image_download_retry: retries("image-download-retry"),
             client_type: given.variable("UPSTREAM_CLIENT_TYPE").map(str::to_owned),

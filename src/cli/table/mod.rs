@@ -2,7 +2,9 @@
 
 mod build;
 mod output;
+mod prune;
 mod registry;
+mod warm;
 
 use super::value::Kind;
 
@@ -69,9 +71,27 @@ impl Flag {
 }
 
 /// The flags of a build.
-pub const EXECUTOR: &[&[Flag]] = &[build::FLAGS, output::FLAGS, output::PUSHED, registry::FLAGS];
+pub const EXECUTOR: &[&[Flag]] = &[
+    build::FLAGS,
+    output::FLAGS,
+    output::PUSHED,
+    registry::FLAGS,
+    registry::PULLING,
+    registry::WRITING,
+    registry::PUSHING,
+];
 /// The flags of `executor push`.
-pub const PUSH: &[&[Flag]] = &[output::PUSHED, registry::FLAGS];
+pub const PUSH: &[&[Flag]] = &[
+    output::PUSHED,
+    registry::FLAGS,
+    registry::PULLING,
+    registry::WRITING,
+    registry::PUSHING,
+];
+/// The flags of `executor warm`.
+pub const WARM: &[&[Flag]] = &[warm::FLAGS, registry::FLAGS, registry::PULLING];
+/// The flags of `executor cache prune`.
+pub const PRUNE: &[&[Flag]] = &[prune::FLAGS, registry::FLAGS, registry::WRITING];
 /// The flags of `executor login`.
 pub const LOGIN: &[&[Flag]] = &[registry::LOGIN];
 
@@ -82,7 +102,7 @@ mod tests {
 
     #[test]
     fn rows_make_sense() {
-        for table in [EXECUTOR, PUSH, LOGIN] {
+        for table in [EXECUTOR, PUSH, LOGIN, WARM, PRUNE] {
             let flags: Vec<&Flag> = table.iter().copied().flatten().collect();
             let mut spellings = BTreeSet::new();
             for flag in &flags {
