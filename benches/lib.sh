@@ -155,22 +155,37 @@ build() {
 }
 
 # Ten small RUN steps of which five change nothing, a COPY of many files, and changes to them.
+reference_dockerfile() {
+  echo "FROM $base"
+  echo 'ENV A=1'
+  echo 'WORKDIR /work'
+  for i in $(seq 5); do echo "RUN echo $i >/work/$i"; done
+  for _ in $(seq 5); do echo 'RUN ["/bin/true"]'; done
+  echo 'COPY many /many'
+  echo 'RUN cp -r /many /copy'
+  echo 'RUN rm -rf /copy/1*'
+  echo 'RUN find /many -name "*[02468]" | xargs touch'
+}
+
 reference_build() {
-  {
-    echo "FROM $base"
-    echo 'ENV A=1'
-    echo 'WORKDIR /work'
-    for i in $(seq 5); do echo "RUN echo $i >/work/$i"; done
-    for _ in $(seq 5); do echo 'RUN ["/bin/true"]'; done
-    echo 'COPY many /many'
-    echo 'RUN cp -r /many /copy'
-    echo 'RUN rm -rf /copy/1*'
-    echo 'RUN find /many -name "*[02468]" | xargs touch'
-  } >"$work/Dockerfile"
+  reference_dockerfile >"$work/Dockerfile"
   build reference --destination "127.0.0.1:$registry_port/made:latest"
+  awk '{ print $1 * 1000 }' "$work/reference" >>"$work/times/reference"
   # one line a step, in order: WORKDIR, 5 RUN, 5 idle RUN, COPY, 3 RUN; ENV has one too
   elapsed 'msg=done' "$work/reference.log" >"$work/steps"
   sed -n '8,12p' "$work/steps" >"$work/times/idle"
+}
+
+# The same with buildah: a layer a step, pushed.
+reference_with_buildah() {
+  reference_dockerfile >"$work/Dockerfile"
+  buildah_reference() {
+    local storage=(--root "$work/buildah/root" --runroot "$work/buildah/run" --storage-driver overlay)
+    buildah "${storage[@]}" bud -q --isolation chroot --layers --tls-verify=false -f "$work/Dockerfile" -t made "$work/context" >/dev/null
+    buildah "${storage[@]}" push -q --tls-verify=false made "docker://127.0.0.1:$registry_port/made:buildah"
+  }
+  mkdir -p "$work/buildah"
+  timed buildah buildah_reference 2>"$work/buildah.log" || { cat "$work/buildah.log" >&2; exit 1; }
 }
 
 # COPY of one large file is copying, hashing and compressing and little else.
@@ -197,6 +212,20 @@ memory() {
     build "made_$count" --destination "127.0.0.1:$registry_port/many:$count"
     printf 'FROM 127.0.0.1:%s/many:%s\nRUN ["/bin/true"]\n' "$registry_port" "$count" >"$work/Dockerfile"
     build "seen_$count" --no-push
+  done
+}
+
+# How the cost of a RUN that changes nothing grows with the number of files in its root.
+series() {
+  local count
+  : >"$work/series.table"
+  for count in "$@"; do
+    many_files "$count"
+    for _ in 1 2 3; do echo 'RUN ["/bin/busybox", "true"]'; done >>"$work/Dockerfile"
+    build series --no-push
+    # the last three steps
+    elapsed 'msg=done' "$work/series.log" | tail -3 | sort -n | head -1 >"$work/idle"
+    echo "$count $(cat "$work/idle") $(awk '{ print $4 }' "$work/series")" >>"$work/series.table"
   done
 }
 
@@ -238,6 +267,12 @@ print_table() {
     row "RUN on a base of $count files" "seen_$count"
   done
   echo
+  if [ -s "$work/series.table" ]; then
+    echo '| files | RUN that changes nothing, ms | peak MiB |'
+    echo '| --- | --- | --- |'
+    awk '{ printf "| %d | %d | %.0f |\n", $1, $2, $3 / 1024 }' "$work/series.table"
+    echo
+  fi
   echo "bytes of memory a file, from the last two: $(peak_per_file seen), while a layer is made of them: $(peak_per_file made)"
   echo "steps of the reference build (ms): $(tr '\n' ' ' <"$work/steps")"
 }
@@ -247,3 +282,28 @@ peak_per_file() {
 }
 
 row() { awk -v what="$1" '{ printf "| %s | %s | %s | %s | %.0f |\n", what, $1, $2, $3, $4 / 1024 }' "$work/$2"; }
+
+# Draws the least times of the rows as bars, in SVG: the executor beside what it is compared with.
+plot() {
+  awk -F' *\\| *' '
+    function escaped(text) { gsub(/&/, "\\&amp;", text); gsub(/</, "\\&lt;", text); gsub(/>/, "\\&gt;", text); return text }
+    { what[NR] = $2; beside[NR] = $3; ours[NR] = $4 + 0; theirs[NR] = $5 + 0 }
+    END {
+      width = 760; left = 330; row = 62
+      printf "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" font-family=\"sans-serif\" font-size=\"13\">\n", width, NR * row + 16
+      printf "<rect width=\"100%%\" height=\"100%%\" fill=\"white\"/>\n"
+      for (i = 1; i <= NR; i++) {
+        y = (i - 1) * row + 14
+        most = ours[i] > theirs[i] ? ours[i] : theirs[i]
+        scale = (width - left - 80) / (most > 0 ? most : 1)
+        bar(what[i], ours[i], y, "#2563eb", scale)
+        bar(beside[i], theirs[i], y + 22, "#9ca3af", scale)
+      }
+      print "</svg>"
+    }
+    function bar(label, seconds, y, colour, scale) {
+      printf "<text x=\"%d\" y=\"%d\" text-anchor=\"end\">%s</text>", left - 8, y + 13, escaped(label)
+      printf "<rect x=\"%d\" y=\"%d\" width=\"%.0f\" height=\"18\" fill=\"%s\"/>", left, y, seconds * scale + 1, colour
+      printf "<text x=\"%.0f\" y=\"%d\">%.2f s</text>\n", left + seconds * scale + 6, y + 13, seconds
+    }' "$work/rows" >"$1"
+}
