@@ -32,6 +32,10 @@ fn a_full_disk_is_told_with_a_way_out() {
     requires!(root);
     let t = Sandbox::new();
     let base = t.base();
+    let large = t.tag("large");
+    t.file("noise", 0o644, noise(2 << 20));
+    t.dockerfile("FROM scratch\nCOPY noise /\n");
+    t.build(["-d", &large]).succeeded();
     let disk = t.path("kaniko");
     mount(
         "tmpfs",
@@ -43,11 +47,16 @@ fn a_full_disk_is_told_with_a_way_out() {
     .unwrap();
     t.dockerfile(&format!("FROM {base}\nRUN true\n"));
     let base_too_large = t.build(["--no-push"]);
-    t.file("noise", 0o644, noise(2 << 20));
     t.dockerfile("FROM scratch\nCOPY noise /\n");
     let layer_too_large = t.build(["--no-push"]);
+    t.dockerfile(&format!("FROM {large}\nRUN true\n"));
+    let blob_too_large = t.build(["--no-push"]);
     let left = t.kaniko_dir();
     unmount(&disk, UnmountFlags::DETACH).unwrap();
+    blob_too_large.failed(
+        1,
+        "` has 2.1 MB of compressed layers, and there are 1.5 MB left on the disk of `",
+    );
     base_too_large.failed(1, "`--kaniko-dir` can point to a larger disk");
     layer_too_large.failed(1, "help: the disk is full");
     assert_eq!(left, "", "nothing left in the kaniko dir");

@@ -7,6 +7,7 @@ use crate::dockerfile::{self, Span};
 use crate::execute::mount;
 use crate::image::{self, Digest, ImageRef};
 use crate::interrupt::Interrupted;
+use crate::log::units;
 use crate::plan::{PlannedStage, Step};
 use crate::{context, execute, layout, plan, registry, rootfs, snapshot, store};
 
@@ -44,6 +45,13 @@ pub enum Error {
         image: String,
         dir: PathBuf,
         source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    #[error("`{image}` has {} of compressed layers, and there are {} left on the disk of `{}`", units::size(*.needed), units::size(*.free), .dir.display())]
+    NoRoom {
+        image: String,
+        needed: u64,
+        dir: PathBuf,
+        free: u64,
     },
     #[error("cannot unpack the cached layer {layer} into `{}`", .dir.display())]
     Cached {
@@ -159,6 +167,9 @@ impl Error {
             Self::Workspace { .. } => {
                 Some("choose a writable directory with `--kaniko-dir` or KANIKO_DIR".to_owned())
             }
+            Self::NoRoom { .. } => Some(
+                "`--kaniko-dir` can point to a larger disk; what is unpacked needs more".to_owned(),
+            ),
             Self::Checks { .. } => {
                 Some("the Dockerfile's `check=error=true` makes findings errors".to_owned())
             }

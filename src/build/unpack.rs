@@ -19,6 +19,9 @@ const BUFFER: usize = 64 << 10;
 ///
 /// Size and digest of each blob and the hash of its tar are checked at its end, before the next layer; after an error the
 /// root must not be used.
+///
+/// # Errors
+/// [`Error::NoRoom`], before anything is fetched, if the disk cannot hold even what is compressed.
 pub fn unpack(
     library: &Library<'_>,
     name: &ImageName,
@@ -26,6 +29,7 @@ pub fn unpack(
     root: &Rootfs,
 ) -> Result<(), Error> {
     let layers = image.layers();
+    check_room(name, &layers, root)?;
     let fetch = |layer: &Layer| fetch(library.blob(image, &layer.descriptor)?, layer);
     let mut next = layers.first().map(fetch);
     for (index, layer) in layers.iter().enumerate() {
@@ -43,6 +47,21 @@ pub fn unpack(
         })?;
     }
     Ok(())
+}
+
+fn check_room(name: &ImageName, layers: &[Layer], root: &Rootfs) -> Result<(), Error> {
+    let sizes = layers.iter().map(|layer| layer.descriptor.size);
+    let needed = sizes.fold(0, u64::saturating_add);
+    // a disk that does not tell is found full when it is
+    match root.free_space() {
+        Ok(free) if free < needed => Err(Error::NoRoom {
+            image: name.to_string(),
+            needed,
+            dir: root.path().to_owned(),
+            free,
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// Unpacks one layer on top of what is there.
