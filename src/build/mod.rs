@@ -8,6 +8,7 @@
 mod assemble;
 mod bases;
 mod blobs;
+mod changes;
 mod contexts;
 mod dispatch;
 mod error;
@@ -25,6 +26,7 @@ mod roots;
 mod schedule;
 mod stage;
 mod unpack;
+mod work;
 mod workspace;
 
 use std::collections::{BTreeMap, BTreeSet};
