@@ -85,3 +85,10 @@
 //! The server is asked for the second version of git's protocol. Where it answers in the old one (an OpenSSH server does not let
 //! `GIT_PROTOCOL` through unless told to), a commit that is no branch's or tag's end may not be asked for; then all branches and tags come, with
 //! their whole history.
+//!
+//! # Jobs in a cluster
+//!
+//! `executor job` checks its flags as a build would and passes them on in one spelling; what they take from this machine's environment (build
+//! args) is filled in, and a context on this machine is refused. There is no image it could take for granted, so one must be named. The
+//! Job's name is made of the arguments: the same command applied twice is one Job, another tag is another one, and an hour after its end it
+//! is gone. Registry credentials are mounted as a file, which can be moved out of a RUN's way.

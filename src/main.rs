@@ -7,7 +7,8 @@ use std::process::ExitCode;
 
 use executor::cli::env::Environment;
 use executor::cli::{
-    self, BuildArguments, Command, Helper, Place, PruneArguments, PushArguments, WarmArguments,
+    self, BuildArguments, Command, Helper, JobArguments, Place, PruneArguments, PushArguments,
+    WarmArguments,
 };
 use executor::execute::run;
 use executor::interrupt::Interrupt;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         Ok(Command::Push(arguments)) => push(&arguments),
         Ok(Command::Warm(arguments)) => warm(&arguments),
         Ok(Command::Prune(arguments)) => prune(&arguments),
+        Ok(Command::Job(arguments)) => manifest(&arguments),
         Ok(Command::Login(login)) => told(login.store(&Environment::of_process())),
         Ok(Command::Logout(registry)) => told(cli::forget(&registry, &Environment::of_process())),
         Err(mistake) => report::mistake(&mistake),
@@ -176,6 +178,17 @@ fn with_place<T>(what: impl FnOnce(Place<'_>) -> T) -> T {
         current_dir: &std::env::current_dir().unwrap_or_else(|_| "/".into()),
         executable: &std::env::current_exe().unwrap_or_default(),
     })
+}
+
+/// Prints a Kubernetes Job.
+fn manifest(arguments: &JobArguments) -> u8 {
+    for notice in &arguments.notices {
+        report::print(&format!("{notice}\n"));
+    }
+    match with_place(|place| arguments.manifest(&Environment::of_process(), place)) {
+        Ok(text) => print(&text),
+        Err(mistake) => report::mistake(&mistake),
+    }
 }
 
 /// Hides this process from others, and catches the signals that tell it to stop.

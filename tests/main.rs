@@ -7,6 +7,7 @@ mod build_reports;
 mod cache;
 mod cache_dir;
 mod clouds;
+mod cluster_job;
 mod conformance;
 mod contexts;
 mod early_uploads;

@@ -179,7 +179,9 @@ mod tests {
         match parse(EXECUTOR, &args) {
             Err(error) => error.to_string(),
             Ok(parsed) => {
-                let mut parts = parsed.values.given();
+                let given = parsed.values.given();
+                let given = given.map(|(name, value)| format!("{name}={value}"));
+                let mut parts: Vec<String> = given.collect();
                 parts.extend(parsed.positional.iter().map(|arg| format!("+{arg}")));
                 parts.extend(parsed.help.then(|| "help".into()));
                 parts.extend(parsed.notices);

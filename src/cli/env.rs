@@ -61,6 +61,7 @@ pub const VARIABLES: &[Variable] = &[
     variable("CI_REGISTRY",                Works, "GitLab's registry, with CI_REGISTRY_USER and CI_REGISTRY_PASSWORD, read by `registry`"),
     variable("DOCKER_AUTH_CONFIG",         Works, "registry credentials, read by `registry`"),
     variable("DOCKER_CONFIG",              Works, "directory of Docker's config.json, read by `registry`"),
+    variable("EXECUTOR_IMAGE",             Works, "default of --executor-image of `executor job`"),
     variable("GIT_PASSWORD",               Works, "password for git contexts, with GIT_USERNAME"),
     variable("GIT_PULL_METHOD",            Works, "http, to fetch git:// contexts without TLS"),
     variable("GIT_SSH_COMMAND",            Works, "how ssh reaches git contexts: -i, -p, -l, -F, -o"),

@@ -8,6 +8,7 @@ mod checks;
 pub mod env;
 pub mod features;
 mod helper;
+mod job;
 mod login;
 mod manual;
 mod notices;
@@ -21,6 +22,7 @@ mod value;
 mod values;
 mod version;
 mod warm;
+mod yaml;
 
 use crate::log::{self, go_quote};
 use env::Environment;
@@ -29,6 +31,7 @@ use usage::Page;
 use values::Values;
 
 pub use helper::Helper;
+pub use job::JobArguments;
 pub use login::{Login, Password, forget};
 pub use options::{Options, Place};
 pub use prune::{Prune, PruneArguments};
@@ -44,6 +47,8 @@ pub enum Command {
     Push(PushArguments),
     Warm(WarmArguments),
     Prune(PruneArguments),
+    /// Print a Kubernetes Job.
+    Job(JobArguments),
     Login(Login),
     /// Forget the credentials for this registry.
     Logout(String),
@@ -86,6 +91,8 @@ pub enum Error {
     NotSupportedYet(String),
     #[error("{0}")]
     Combination(&'static str),
+    #[error(transparent)]
+    Context(Box<crate::context::Error>),
     #[error("invalid value {} for KANIKO_NO_PUSH environment variable", go_quote(.0))]
     NoPushVariable(String),
     #[error(transparent)]
@@ -154,6 +161,7 @@ impl Error {
                 "a switch takes its value with `=`, as in `--cache={word}`"
             )),
             Self::Map(error) => error.help(),
+            Self::Context(error) => error.help(),
             Self::Net(error) => error.help(),
             Self::Credentials(error) => error.help(),
             _ => None,
@@ -189,6 +197,7 @@ const PAGE: Page = Page {
         ("cache", prune::PAGE.about),
         ("completion", manual::COMPLETION.about),
         ("help", "Help about any command"),
+        ("job", job::PAGE.about),
         ("login", login::LOGIN.about),
         ("logout", login::LOGOUT.about),
         ("man", manual::MAN.about),
@@ -204,6 +213,7 @@ fn page(command: &str) -> Option<&'static Page> {
         "completion" => Some(&manual::COMPLETION),
         "man" => Some(&manual::MAN),
         "cache" => Some(&prune::PAGE),
+        "job" => Some(&job::PAGE),
         "login" => Some(&login::LOGIN),
         "logout" => Some(&login::LOGOUT),
         "push" => Some(&push::PAGE),
@@ -272,6 +282,7 @@ fn subcommand(name: &str, page: &'static Page, args: &[String]) -> Result<Comman
         "cache" => Ok(Command::Prune(prune::prune(parsed)?)),
         "push" => Ok(Command::Push(push::push(parsed)?)),
         "warm" => Ok(Command::Warm(warm::warm(parsed)?)),
+        "job" => Ok(Command::Job(job::job(parsed)?)),
         "login" => Ok(Command::Login(login::login(&parsed)?)),
         "logout" => Ok(Command::Logout(login::registry(&parsed)?)),
         _ => Ok(Command::Print(version::line())),

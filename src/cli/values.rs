@@ -137,14 +137,12 @@ impl Values {
         flag.unwrap_or_else(|| panic!("the table has a flag {name}"))
     }
 
-    /// Prints the values given, one `name=value` each.
-    #[cfg(test)]
-    pub fn given(&self) -> Vec<String> {
-        let each = |(name, values): (&&str, &Vec<String>)| {
-            let lines = values.iter().map(|value| format!("{name}={value}"));
-            lines.collect::<Vec<_>>()
-        };
-        self.given.iter().flat_map(each).collect()
+    /// Returns the values given, by flag and in the order given.
+    pub fn given(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.given.iter().flat_map(|(name, values)| {
+            let values = values.iter();
+            values.map(|value| (*name, value.as_str()))
+        })
     }
 }
 

@@ -194,6 +194,18 @@ impl Error {
     }
 }
 
+/// Tells whether a context is on this machine only.
+///
+/// # Errors
+/// Those of an option that says nothing of where the context is.
+pub fn is_local(options: &Options) -> Result<bool, Error> {
+    let location = Location::of(options)?;
+    Ok(matches!(
+        location,
+        Location::Directory(_) | Location::File(_) | Location::Stdin
+    ))
+}
+
 /// Opens the context, fetched first if it is elsewhere, finds the Dockerfile, and reads the ignore rules that belong to them.
 ///
 /// # Errors

@@ -1,6 +1,7 @@
 //! Every flag, as a table: how it is spelled, what values it takes, and what it does today.
 
 mod build;
+mod job;
 mod output;
 mod prune;
 mod registry;
@@ -92,6 +93,19 @@ pub const PUSH: &[&[Flag]] = &[
 pub const WARM: &[&[Flag]] = &[warm::FLAGS, registry::FLAGS, registry::PULLING];
 /// The flags of `executor cache prune`.
 pub const PRUNE: &[&[Flag]] = &[prune::FLAGS, registry::FLAGS, registry::WRITING];
+/// The flags of `executor job`.
+pub const JOB: &[&[Flag]] = &[
+    job::FLAGS,
+    build::FLAGS,
+    output::FLAGS,
+    output::PUSHED,
+    registry::FLAGS,
+    registry::PULLING,
+    registry::WRITING,
+    registry::PUSHING,
+];
+/// Those of them that are not about the build.
+pub const JOB_ONLY: &[Flag] = job::FLAGS;
 /// The flags of `executor login`.
 pub const LOGIN: &[&[Flag]] = &[registry::LOGIN];
 
@@ -102,7 +116,7 @@ mod tests {
 
     #[test]
     fn rows_make_sense() {
-        for table in [EXECUTOR, PUSH, LOGIN, WARM, PRUNE] {
+        for table in [EXECUTOR, PUSH, JOB, LOGIN, WARM, PRUNE] {
             let flags: Vec<&Flag> = table.iter().copied().flatten().collect();
             let mut spellings = BTreeSet::new();
             for flag in &flags {

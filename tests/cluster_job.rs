@@ -1,0 +1,169 @@
+//! `executor job`: what it prints is valid in Kubernetes, and does what the same flags do here.
+
+use expect_test::expect;
+
+use crate::git_contexts::{repositories, serve};
+use crate::images::{Unpacked, succeeded};
+use crate::support::container;
+use crate::support::manifest::{self, Cluster, strings, validate, yaml};
+use crate::support::{Image, Registry, Sandbox, requires};
+
+const EVERYTHING: [&str; 15] = [
+    "job",
+    "--executor-image=registry.example.com/executor:1.0",
+    "--registry-secret=regcred",
+    "--git-secret=deploy-key",
+    "--env-secret=git",
+    "--env-secret=cloud",
+    "--service-account=builder",
+    "--namespace=ci",
+    "--custom-platform=linux/arm64/v8",
+    "-c",
+    "git@git.example.com:group/app.git#main",
+    "--cache",
+    "--build-arg=FROM_HERE",
+    "--build-arg=TEXT=a: \"$(b)\" #c",
+    "-dregistry.example.com/group/app_1:1.0",
+];
+
+#[test]
+fn every_flag_has_its_place() {
+    requires!(manifest::possible(), "needs PyPI's kubernetes-validate");
+    let mut t = Sandbox::new();
+    t.env("FROM_HERE", "value");
+    let finished = t.executor(EVERYTHING).succeeded();
+    assert_eq!(finished.stderr, "");
+    validate(&finished.stdout);
+    expect![[r#"
+        apiVersion: batch/v1
+        kind: Job
+        metadata:
+          labels:
+            app.kubernetes.io/instance: build-app-1-b9a7787b
+            app.kubernetes.io/name: executor
+          name: build-app-1-b9a7787b
+          namespace: ci
+        spec:
+          backoffLimit: 0
+          template:
+            metadata:
+              labels:
+                app.kubernetes.io/instance: build-app-1-b9a7787b
+                app.kubernetes.io/name: executor
+            spec:
+              containers:
+                - args:
+                    - --cache=true
+                    - "--context=git@git.example.com:group/app.git#main"
+                    - --custom-platform=linux/arm64/v8
+                    - --destination=registry.example.com/group/app_1:1.0
+                    - --build-arg=FROM_HERE=value
+                    - "--build-arg=TEXT=a: \"$$(b)\" #c"
+                    - --digest-file=/dev/termination-log
+                  envFrom:
+                    - secretRef:
+                        name: git
+                    - secretRef:
+                        name: cloud
+                  image: registry.example.com/executor:1.0
+                  name: executor
+                  volumeMounts:
+                    - mountPath: /kaniko/.docker/config.json
+                      name: registry-credentials
+                      subPath: config.json
+                    - mountPath: /root/.ssh
+                      name: git-credentials
+                      readOnly: true
+              nodeSelector:
+                kubernetes.io/arch: arm64
+                kubernetes.io/os: linux
+              restartPolicy: Never
+              serviceAccountName: builder
+              volumes:
+                - name: registry-credentials
+                  secret:
+                    items:
+                      - key: ".dockerconfigjson"
+                        path: config.json
+                    secretName: regcred
+                - name: git-credentials
+                  secret:
+                    defaultMode: 256
+                    secretName: deploy-key
+          ttlSecondsAfterFinished: 3600
+    "#]]
+    .assert_eq(&finished.stdout);
+    // the same arguments, the same name: applied twice it is one Job
+    assert_eq!(t.executor(EVERYTHING).succeeded().stdout, finished.stdout);
+    let other = t.executor(EVERYTHING.iter().map(|arg| arg.replace(":1.0", ":1.1")));
+    assert_ne!(
+        yaml(&other.succeeded().stdout)["metadata"],
+        yaml(&finished.stdout)["metadata"]
+    );
+}
+
+#[test]
+fn a_job_builds_what_its_flags_say() {
+    requires!(container::possible(), "needs root, runc and overlayfs");
+    requires!(manifest::possible(), "needs PyPI's kubernetes-validate");
+    let mut t = Sandbox::with(Registry::basic_auth());
+    let web = serve(repositories(&t).root, None);
+    t.env("EXECUTOR_IMAGE", "registry.example.com/executor:latest");
+    let (context, tag) = (web.url("/app.git#dev"), t.tag("app"));
+    let args = [
+        "job",
+        "--registry-secret=regcred",
+        "--context",
+        &context,
+        "--destination",
+        &tag,
+    ];
+    let text = t.executor(args).succeeded().stdout;
+    validate(&text);
+    let job = yaml(&text);
+    let pod = &job["spec"]["template"]["spec"];
+    let spec = &pod["containers"][0];
+    assert_eq!(spec["image"], "registry.example.com/executor:latest");
+    let executor = Unpacked::of("executor");
+    let mut container = executor.container();
+    let cluster = Cluster {
+        dir: &t.path("secrets"),
+        docker_config: t.registry.docker_config(),
+        storage: &t.context(),
+    };
+    cluster.mount(pod, spec, &mut container);
+    let log = t.path("termination-log");
+    fs_err::write(&log, "").unwrap();
+    container.volume(&log, "/dev/termination-log", false);
+    succeeded(&container.run(executor.command(&strings(&spec["args"]))));
+    let image = Image::pull(&t.registry, &tag);
+    assert_eq!(image.text("version"), "developed");
+    assert_eq!(fs_err::read_to_string(log).unwrap(), image.digest);
+}
+
+#[test]
+fn jobs_that_cannot_be() {
+    let t = Sandbox::new();
+    let image = "--executor-image=a/b";
+    let git = "--context=git://h/a";
+    let to = "--destination=a/b";
+    #[rustfmt::skip] // a table keeps its columns
+    let cases: [(&[&str], &str); 9] = [
+        (&[git, to],                                   "give --executor-image, or set EXECUTOR_IMAGE"),
+        (&[image, to],                                 "a Job cannot see this machine's files"),
+        (&[image, to, "--context=tar://stdin"],        "a Job cannot see this machine's files"),
+        (&[image, to, "--context=nfs://x"],            "unknown build context prefix provided"),
+        (&[image, git],                                "you must provide --destination, or use --no-push"),
+        (&[image, git, to, "--job-name=Build_1"],      "--job-name is not a name in Kubernetes"),
+        (&[image, git, to, "--custom-platform=linux/amd64,linux/arm64"], "not supported yet: executor job for several platforms"),
+        (&[image, git, to, "now"],                     "unknown command \"now\""),
+        (&[image, git, "--destination=UPPER"],         "cannot push to `UPPER`"),
+    ];
+    for (args, message) in cases {
+        let finished = t.executor(["job"].iter().chain(args)).failed(1, message);
+        assert_eq!(finished.stdout, "");
+    }
+    // flags of a Job are none of a build
+    t.build([image, to])
+        .failed(1, "unknown flag: --executor-image");
+}
