@@ -12,6 +12,7 @@ pub mod units;
 
 mod line;
 mod quote;
+mod summary;
 
 use std::fmt;
 use std::io::Write;

@@ -10,7 +10,7 @@ use tracing::info;
 
 use super::progress::{Lent, Progress, Task};
 use super::record::{Bytes, Image, Interval, Layer, Phase, Record, Stage, State, Step};
-use super::units;
+use super::summary;
 use crate::image::Descriptor;
 
 /// The place to report to; clones report to the same one, from any thread.
@@ -227,7 +227,7 @@ impl Timeline {
 
     /// Logs the end of a build in one line.
     pub fn summarize(&self) {
-        info!("{}", summary(&self.record()));
+        info!("{}", summary::of_build(&self.record()));
     }
 
     fn begun(&self) -> Interval {
@@ -275,7 +275,7 @@ impl StepSpan {
         let line = {
             let known = timeline.known();
             let stage = known.stages.get(position);
-            stage.and_then(|stage| line(stage, index))
+            stage.and_then(|stage| summary::of_step(stage, index))
         };
         if let Some(line) = line {
             info!("{line}");
@@ -335,58 +335,5 @@ impl Transfer {
             Direction::Pull => known.bytes.pulled += bytes,
             Direction::Push => known.bytes.pushed += bytes,
         }
-    }
-}
-
-/// Returns the line about a step that ended: which one, what became of it, how long it took, how large its layer is.
-fn line(stage: &Stage, index: usize) -> Option<String> {
-    let step = stage.steps.get(index)?;
-    let place = format!("[{} {}/{}]", stage.name, index + 1, stage.steps.len());
-    let took = step.interval.map(|interval| units::time(interval.elapsed));
-    let took = took.unwrap_or_default();
-    let layer = step.layer.as_ref();
-    let layer = layer.map(|layer| format!(", layer of {}", units::size(layer.size)));
-    let layer = layer.unwrap_or_default();
-    let title = step.title();
-    Some(match (step.state, &step.cache) {
-        (State::Recorded | State::Pending, _) => {
-            format!("{place} {title}: only the config changed")
-        }
-        (State::Cached, _) => format!("{place} {title}: cached, {took}{layer}"),
-        (State::Executed, Some(_)) => format!("{place} {title}: not cached, {took}{layer}"),
-        (State::Executed, None) => format!("{place} {title}: done, {took}{layer}"),
-        (State::Failed, _) => format!("{place} {title}: failed, {took}"),
-    })
-}
-
-/// Returns the line at the end of a build.
-fn summary(record: &Record) -> String {
-    let at_work = record
-        .stages
-        .iter()
-        .filter(|stage| stage.interval.is_some());
-    let Bytes {
-        pulled,
-        pushed,
-        skipped,
-    } = record.bytes;
-    format!(
-        "Built {} of {} in {}: {} executed, {} cached, {} in the config alone; pulled {}, pushed {}, skipped {}",
-        at_work.count(),
-        counted(record.stages.len(), "stage"),
-        units::time(record.elapsed),
-        counted(record.count(State::Executed), "step"),
-        record.count(State::Cached),
-        record.count(State::Recorded),
-        units::size(pulled),
-        units::size(pushed),
-        units::size(skipped),
-    )
-}
-
-fn counted(count: usize, what: &str) -> String {
-    match count {
-        1 => format!("1 {what}"),
-        _ => format!("{count} {what}s"),
     }
 }
