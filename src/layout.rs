@@ -192,7 +192,11 @@ impl Layout {
         })
     }
 
-    fn document<T: serde::de::DeserializeOwned>(
+    /// Reads a document that a descriptor points to.
+    ///
+    /// # Errors
+    /// As [`Layout::image`].
+    pub fn document<T: serde::de::DeserializeOwned>(
         &self,
         descriptor: &Descriptor,
     ) -> Result<(Vec<u8>, T), Error> {

@@ -92,7 +92,8 @@ fn build(arguments: &BuildArguments) -> u8 {
             help.unwrap_or_default()
         );
     }
-    let watched = watch(&interrupt, &progress).and_then(|()| match options.build.timeout {
+    let watched = watch(&interrupt, &progress, "error building image");
+    let watched = watched.and_then(|()| match options.build.timeout {
         Some(limit) => interrupt.expire_after(limit),
         None => Ok(()),
     });
@@ -137,7 +138,20 @@ fn push(arguments: &PushArguments) -> u8 {
         Ok(push) => push,
         Err(mistake) => return report::mistake(&mistake),
     };
-    let done = job::push(&push, &progress);
+    let interrupt = Interrupt::install().and_then(|interrupt| {
+        watch(&interrupt, &progress, "error pushing image")?;
+        Ok(interrupt)
+    });
+    let interrupt = match interrupt {
+        Ok(interrupt) => interrupt,
+        Err(error) => {
+            report::print(&format!(
+                "error pushing image: cannot prepare the process: {error}\n"
+            ));
+            return 1;
+        }
+    };
+    let done = job::push(&push, &interrupt, &progress);
     progress.end();
     match done {
         Ok(()) => 0,
@@ -211,7 +225,11 @@ fn become_root(interrupt: &Interrupt) -> Result<Option<u8>, run::UserNamespaceEr
 }
 
 /// Sees to it that a signal ends this process once everything is put back.
-fn watch(interrupt: &Interrupt, progress: &log::Progress) -> std::io::Result<()> {
+fn watch(
+    interrupt: &Interrupt,
+    progress: &log::Progress,
+    phrase: &'static str,
+) -> std::io::Result<()> {
     let (watched, progress) = (interrupt.clone(), progress.clone());
     std::thread::Builder::new()
         .name("watch".into())
@@ -219,7 +237,7 @@ fn watch(interrupt: &Interrupt, progress: &log::Progress) -> std::io::Result<()>
             let interrupted = watched.wait();
             watched.finish();
             progress.end();
-            report::print(&format!("error building image: {interrupted}\n"));
+            report::print(&format!("{phrase}: {interrupted}\n"));
             std::process::exit(interrupted.exit_status().into());
         })?;
     Ok(())

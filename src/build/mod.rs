@@ -5,6 +5,7 @@
 //! order, each in a private root that is dropped when its last consumer is done. What is cached is not done again, and a stage that
 //! nothing needs any more is not built.
 
+mod annotations;
 mod assemble;
 mod bases;
 mod blobs;
@@ -227,7 +228,7 @@ pub fn build(
         cached: lookahead.layers(),
         stored,
     };
-    let annotations = options.image.annotations.clone();
+    let annotations = annotations::annotations(&options.image.annotations, &plan, &bases, family);
     let image = BuiltImage::new(
         family,
         parts.config_bytes,

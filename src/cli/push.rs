@@ -7,7 +7,7 @@ use super::env::Environment;
 use super::options::{Destination, Given, Place, Registry, destinations, file_or_url};
 use super::usage::Page;
 use super::values::Values;
-use super::{Error, Mistake, mistake, table};
+use super::{Error, Mistake, features, mistake, table};
 
 pub const PAGE: Page = Page {
     about: "Push an image from an OCI layout or a docker-save tarball",
@@ -36,6 +36,8 @@ pub struct Push {
     pub image_name_with_digest_file: Option<String>,
     pub image_name_tag_with_digest_file: Option<String>,
     pub ignore_immutable_tag_errors: bool,
+    /// Never speaks HTTP/2 (`FF_KANIKO_DISABLE_HTTP2`).
+    pub http1_only: bool,
     pub registry: Registry,
 }
 
@@ -73,6 +75,7 @@ impl PushArguments {
                     "image-name-tag-with-digest-file",
                 ),
                 ignore_immutable_tag_errors: values.bool("push-ignore-immutable-tag-errors"),
+                http1_only: features::read(env).0.disable_http2,
                 registry: Registry::resolve(given)?,
             })
         };

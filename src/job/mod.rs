@@ -3,6 +3,7 @@
 //! In order, as users of kaniko know it: the context and its Dockerfile, the permission to push, the build, the outputs, the push.
 
 mod error;
+mod kept;
 mod prune;
 mod push;
 mod reports;
@@ -11,15 +12,14 @@ mod warm;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures_util::future::join_all;
 use tracing::{info, warn};
 
-use crate::build::{self, Built};
+use crate::build;
 use crate::cache::{LayerCache, Repository};
-use crate::cli::options::{Destination, KanikoDir, Options};
+use crate::cli::options::{Destination, Options};
 use crate::image::ImageRef;
 use crate::interrupt::Interrupt;
 use crate::log::timeline::Timeline;
@@ -27,7 +27,7 @@ use crate::log::{Progress, record};
 use crate::net::{self, Net};
 use crate::output::digest_files::{self, DigestFiles};
 use crate::output::uploads::Uploads;
-use crate::output::{self, layout, tarball};
+use crate::output::{self, Product, layout, tarball};
 use crate::store::SharedStore;
 use crate::{context, registry, report};
 
@@ -101,6 +101,7 @@ fn run_with(
     interrupt: &Interrupt,
     timeline: &Timeline,
 ) -> Result<(), Error> {
+    kept::expire(&options.kaniko_dir);
     let mounts = settings::mounts(options)?;
     let means = context::Means {
         current_dir: &options.current_dir,
@@ -157,9 +158,10 @@ fn run_with(
         .then(|| Uploads::new(&clients.push, &destinations));
     let built = build::build(prepared, &asked, interrupt, timeline, uploads.as_ref())
         .map_err(|cause| failed(cause, dockerfile))?;
+    let product = Product::from(built.image.clone());
     timeline.built(recorded(&built.image));
     let phase = timeline.phase("write outputs");
-    write_outputs(net, &built, options, &destinations)?;
+    write_outputs(net, &product, options, &destinations)?;
     if let Some(store) = &clients.store {
         store.keep_limit();
     }
@@ -169,9 +171,9 @@ fn run_with(
         return Ok(());
     }
     let _phase = timeline.phase("push");
-    match push_to_all(net, &clients.push, &built, options, uploads.as_ref()) {
+    match push_to_all(net, &clients.push, &product, options, uploads.as_ref()) {
         Err(Error::Push { cause, .. }) => {
-            let kept = keep(&built.image, &options.kaniko_dir);
+            let kept = kept::keep(&product, &options.kaniko_dir);
             Err(Error::Push { cause, kept })
         }
         Ok(()) => {
@@ -259,29 +261,29 @@ fn check_permission(
 /// Writes what does not need a registry, the small files last.
 fn write_outputs(
     net: &Net,
-    built: &Built,
+    product: &Product,
     options: &Options,
     destinations: &[ImageRef],
 ) -> Result<(), Error> {
     let output = &options.output;
-    let image = &built.image;
     let typed: Vec<String> = output
         .destinations
         .iter()
         .map(|d| d.as_given.clone())
         .collect();
     if let Some(path) = &output.oci_layout_path {
-        layout::write(path, image).map_err(Error::Output)?;
+        layout::write(path, product).map_err(Error::Output)?;
     }
     if let Some(path) = &output.tar_path {
-        tarball::write(path, image, &typed).map_err(Error::Output)?;
+        // one image, as was checked with the options
+        tarball::write(path, &product.images()[0], &typed).map_err(Error::Output)?;
     }
     let files = DigestFiles {
         digest: output.digest_file.clone(),
         image_name: output.image_name_with_digest_file.clone(),
         image_name_tag: output.image_name_tag_with_digest_file.clone(),
     };
-    digest_files::write(&files, &image.digest, destinations, |url, body| {
+    digest_files::write(&files, product.digest(), destinations, |url, body| {
         Ok(net.put(url, body)?)
     })
     .map_err(Error::Output)
@@ -291,7 +293,7 @@ fn write_outputs(
 fn push_to_all(
     net: &Net,
     client: &registry::Client,
-    built: &Built,
+    product: &Product,
     options: &Options,
     uploads: Option<&Uploads>,
 ) -> Result<(), Error> {
@@ -300,7 +302,7 @@ fn push_to_all(
     let how = output::push::Options {
         ignore_immutable_tag_errors: output.ignore_immutable_tag_errors,
     };
-    let push = output::push::push(client, &built.image, &destinations, how, uploads);
+    let push = output::push::push(client, product, &destinations, how, uploads);
     net.block_on(push)
         .map_err(|cause| Error::Push { cause, kept: None })?;
     if let Some(directory) = &output.builder_output {
@@ -308,8 +310,7 @@ fn push_to_all(
             .into_iter()
             .map(|destination| destination.text)
             .collect();
-        digest_files::write_images(directory, &names, &built.image.digest)
-            .map_err(Error::Output)?;
+        digest_files::write_images(directory, &names, product.digest()).map_err(Error::Output)?;
     }
     Ok(())
 }
@@ -322,26 +323,4 @@ fn named(destinations: &[Destination]) -> Vec<output::push::Destination> {
             image: destination.reference.clone(),
         });
     named.collect()
-}
-
-/// Keeps an image that could not be pushed, so that it need not be built again; returns where.
-fn keep(image: &output::BuiltImage, kaniko_dir: &KanikoDir) -> Option<PathBuf> {
-    let dir = match kaniko_dir {
-        KanikoDir::At(dir) => dir.join("unpushed"),
-        KanikoDir::Temporary => {
-            let parent = Path::new("/var/tmp");
-            let fresh = tempfile::Builder::new()
-                .prefix("executor-unpushed-")
-                .tempdir_in(parent);
-            fresh.ok()?.keep()
-        }
-    };
-    let path = dir.join(image.digest.hex());
-    match layout::write(&path, image) {
-        Ok(()) => Some(path),
-        Err(error) => {
-            warn!("cannot keep the image in `{}`: {error}", path.display());
-            None
-        }
-    }
 }

@@ -2,6 +2,7 @@
 
 use crate::cli::Push;
 use crate::image::ImageRef;
+use crate::interrupt::Interrupt;
 use crate::log::Progress;
 use crate::log::timeline::Timeline;
 use crate::net::{self, Net};
@@ -10,19 +11,26 @@ use crate::output::{self, saved};
 use crate::registry::Client;
 use crate::store::BlobStore;
 
-use super::{Error, check_permission, named, settings};
+use super::{Error, check_permission, kept, named, settings};
 
 /// Pushes the image and writes the files about it.
-pub fn push(push: &Push, progress: &Progress) -> Result<(), Error> {
-    let net = Net::new(net::Options { http1_only: false }).map_err(Error::Net)?;
+///
+/// An image that was kept because it could not be pushed is removed afterwards.
+pub fn push(push: &Push, interrupt: &Interrupt, progress: &Progress) -> Result<(), Error> {
+    let net = Net::new(net::Options {
+        http1_only: push.http1_only,
+    })
+    .map_err(Error::Net)?;
     net.report_to(&Timeline::shown_by(progress.clone()));
     let scratch = tempfile::Builder::new()
         .prefix("executor-push-")
         .tempdir_in("/var/tmp")
         .or_else(|_| tempfile::tempdir())
         .map_err(Error::Scratch)?;
+    let dir = scratch.path().to_owned();
+    let _last_act = interrupt.last_act(move || drop(fs_err::remove_dir_all(dir)));
     let store = BlobStore::open(scratch.path()).map_err(|error| Error::Saved(error.into()))?;
-    let image = saved::open(&push.path, &store).map_err(Error::Saved)?;
+    let product = saved::open(&push.path, &store).map_err(Error::Saved)?;
     let credentials = settings::credentials(&push.registry);
     let client = Client::new(&net, push.registry.push(credentials))
         .map_err(|error| Error::Registry(Box::new(error)))?;
@@ -39,7 +47,7 @@ pub fn push(push: &Push, progress: &Progress) -> Result<(), Error> {
         image_name: push.image_name_with_digest_file.clone(),
         image_name_tag: push.image_name_tag_with_digest_file.clone(),
     };
-    digest_files::write(&files, &image.digest, &references, |url, body| {
+    digest_files::write(&files, product.digest(), &references, |url, body| {
         Ok(net.put(url, body)?)
     })
     .map_err(Error::Output)?;
@@ -48,11 +56,13 @@ pub fn push(push: &Push, progress: &Progress) -> Result<(), Error> {
     };
     let pushed = net.block_on(output::push::push(
         &client,
-        &image,
+        &product,
         &named(&push.destinations),
         how,
         None,
     ));
     net.block_on(client.close());
-    pushed.map_err(|cause| Error::Push { cause, kept: None })
+    pushed.map_err(|cause| Error::Push { cause, kept: None })?;
+    kept::forget(&push.path);
+    Ok(())
 }

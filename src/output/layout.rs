@@ -3,18 +3,34 @@
 use std::io;
 use std::path::Path;
 
-use super::{BuiltImage, Error, open_layer};
+use super::{BuiltImage, Error, Product, open_layer};
 use crate::layout::Layout;
+use crate::store::BlobStore;
 
-/// Writes an image and makes it the only one that the layout offers; blobs that were there stay.
+/// Writes an image, or an index with its images, and makes it the only one that the layout offers; blobs that were there stay.
 ///
 /// The image keeps its family: a Docker manifest in an OCI layout is as usual as it looks odd.
 ///
 /// # Spec
 /// Compat spec 9.8.
-pub fn write(path: &Path, image: &BuiltImage) -> Result<(), Error> {
+pub fn write(path: &Path, product: &Product) -> Result<(), Error> {
     let layout = Layout::create(path)?;
-    let blobs = layout.blobs();
+    for image in product.images() {
+        write_image(layout.blobs(), image)?;
+    }
+    let mut descriptor = product.descriptor();
+    match (product.index(), product.images()) {
+        (None, [image]) => {
+            let artifact_type = image.manifest.config.media_type.to_string();
+            let other = &mut descriptor.other;
+            other.insert("artifactType".to_owned(), artifact_type.into());
+        }
+        _ => drop(layout.blobs().put(product.bytes())?),
+    }
+    Ok(layout.set_index(vec![descriptor])?)
+}
+
+fn write_image(blobs: &BlobStore, image: &BuiltImage) -> Result<(), Error> {
     for layer in image.distinct_layers() {
         if blobs.size(&layer.digest)? == Some(layer.size) {
             continue;
@@ -30,9 +46,5 @@ pub fn write(path: &Path, image: &BuiltImage) -> Result<(), Error> {
     }
     blobs.put(&image.config_bytes)?;
     blobs.put(&image.manifest_bytes)?;
-    let mut descriptor = image.descriptor();
-    let artifact_type = image.manifest.config.media_type.to_string();
-    let other = &mut descriptor.other;
-    other.insert("artifactType".to_owned(), artifact_type.into());
-    Ok(layout.set_index(vec![descriptor])?)
+    Ok(())
 }

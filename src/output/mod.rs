@@ -26,6 +26,9 @@ pub mod saved;
 pub mod digest_files;
 
 pub mod file;
+mod product;
+
+pub use product::{BuiltIndex, Product};
 
 /// An image as it leaves the build: its documents, byte for byte, and where the layers' bytes are.
 #[derive(Clone)]

@@ -1,6 +1,6 @@
 //! Images to registries: `--destination`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt};
 
 use super::uploads::{self, Uploads};
-use super::{BlobSource, BoxError, BuiltImage, Error};
+use super::{BlobSource, BoxError, Error, Product};
 use crate::image::{Descriptor, Digest, ImageRef};
 use crate::registry::{self, Client};
 use crate::store::BlobStore;
@@ -29,7 +29,7 @@ pub struct Options {
     pub ignore_immutable_tag_errors: bool,
 }
 
-/// Pushes an image to every destination: layers, then the config, then the manifest, then further tags of the repository.
+/// Pushes an image or index to every destination: layers and configs, then manifests, then the tags.
 /// Tags that point to it already are left alone; what `uploads` brought to a repository is not brought there again.
 ///
 /// Registries are served at the same time. All destinations are served to their end even if one fails; the error is that of
@@ -39,7 +39,7 @@ pub struct Options {
 /// [`Error::Push`], naming the destination as the user wrote it.
 pub async fn push(
     client: &Client,
-    image: &BuiltImage,
+    product: &Product,
     destinations: &[Destination],
     options: Options,
     uploads: Option<&Uploads>,
@@ -49,7 +49,7 @@ pub async fn push(
     }
     let asked = destinations
         .iter()
-        .map(|destination| client.points_to(&destination.image, &image.digest));
+        .map(|destination| client.points_to(&destination.image, product.digest()));
     let asked = join_all(asked).await;
     let (there, wanted): (Vec<_>, Vec<_>) = destinations
         .iter()
@@ -57,8 +57,8 @@ pub async fn push(
         .partition(|(_, there)| *there);
     for (destination, _) in there {
         let name = destination.image.name();
-        tracing::info!("existing manifest: {name}@{}", image.digest);
-        tracing::info!("Pushed {name}@{}", image.digest);
+        tracing::info!("existing manifest: {name}@{}", product.digest());
+        tracing::info!("Pushed {name}@{}", product.digest());
     }
     // by registry, then by repository: what is in one needs to get there once
     let mut registries: Vec<Vec<Repository<'_>>> = Vec::new();
@@ -78,7 +78,7 @@ pub async fn push(
     }
     let pushes = registries
         .iter()
-        .map(|repositories| push_registry(client, image, repositories, options, uploads));
+        .map(|repositories| push_registry(client, product, repositories, options, uploads));
     let mut results: Vec<_> = join_all(pushes).await.into_iter().flatten().collect();
     results.sort_by_key(|(destination, _)| {
         destinations
@@ -106,66 +106,91 @@ fn position_or_push<T>(groups: &mut Vec<Vec<T>>, matches: impl Fn(&Vec<T>) -> bo
 /// Serves the repositories of one registry; returns what became of each, with its first destination that failed.
 async fn push_registry<'d>(
     client: &Client,
-    image: &BuiltImage,
+    product: &Product,
     repositories: &[Repository<'d>],
     options: Options,
     uploads: Option<&Uploads>,
 ) -> Vec<(&'d Destination, Result<(), Error>)> {
-    let layers = image.distinct_layers().into_iter();
-    let layers = layers
-        .filter(|layer| !layer.media_type.is_foreign())
-        .map(|layer| push_layer(client, image, layer, repositories, uploads));
+    let blobs = blobs(product);
+    let pushes: Vec<_> = blobs
+        .iter()
+        .map(|(blob, source)| push_blob(client, blob, source, repositories, uploads))
+        .collect();
+    let mut pushes = stream::iter(pushes).buffer_unordered(uploads::CONCURRENT);
     let mut failed: Vec<Option<registry::Error>> = repositories.iter().map(|_| None).collect();
-    let note = |failed: &mut Vec<Option<registry::Error>>, results: Vec<Result<(), _>>| {
+    while let Some(results) = pushes.next().await {
         for (failed, result) in failed.iter_mut().zip(results) {
             if failed.is_none() {
                 *failed = result.err();
             }
         }
-    };
-    let layers: Vec<_> = layers.collect();
-    let mut layers = stream::iter(layers).buffer_unordered(uploads::CONCURRENT);
-    while let Some(results) = layers.next().await {
-        note(&mut failed, results);
     }
-    drop(layers);
-    let config = Bytes::from(image.config_bytes.clone());
-    let config: Arc<dyn BlobSource> = Arc::new(InMemory(config));
-    let open: Vec<ImageRef> = repositories
-        .iter()
-        .zip(&failed)
-        .filter(|(_, failed)| failed.is_none())
-        .map(|(repository, _)| repository.image.clone())
-        .collect();
-    let mut results = uploads::deliver(client, &open, &image.manifest.config, &config, None)
-        .await
-        .into_iter();
-    for failed in failed.iter_mut().filter(|failed| failed.is_none()) {
-        *failed = results.next().and_then(Result::err);
-    }
-    let tagged = repositories
+    let finished = repositories
         .iter()
         .zip(failed)
         .map(async |(repository, failed)| {
             let first = repository.destinations[0];
             match failed {
                 Some(source) => (first, Err(failure(first, source))),
-                None => tag(client, image, repository, options).await,
+                None => finish(client, product, repository, options).await,
             }
         });
-    join_all(tagged).await
+    join_all(finished).await
 }
 
-/// Points the tags of a repository to the image, which is all there but for its manifest.
+/// Returns everything that the manifests point to, each once.
+fn blobs(product: &Product) -> Vec<(Descriptor, Arc<dyn BlobSource>)> {
+    let mut seen = BTreeSet::new();
+    let mut blobs: Vec<(Descriptor, Arc<dyn BlobSource>)> = Vec::new();
+    for image in product.images() {
+        let layers = image.manifest.layers.iter();
+        for layer in layers.filter(|layer| !layer.media_type.is_foreign()) {
+            if seen.insert(&layer.digest) {
+                blobs.push((layer.clone(), Arc::clone(&image.blobs)));
+            }
+        }
+    }
+    for image in product.images() {
+        let config = &image.manifest.config;
+        if seen.insert(&config.digest) {
+            let bytes = InMemory(Bytes::from(image.config_bytes.clone()));
+            blobs.push((config.clone(), Arc::new(bytes)));
+        }
+    }
+    blobs
+}
+
+/// Puts the manifests into a repository that has all else: those of an index first, the tags last.
+async fn finish<'d>(
+    client: &Client,
+    product: &Product,
+    repository: &Repository<'d>,
+    options: Options,
+) -> (&'d Destination, Result<(), Error>) {
+    let first = repository.destinations[0];
+    if product.index().is_some() {
+        for image in product.images() {
+            let name = repository.image.with_digest(image.digest.clone());
+            let bytes = Bytes::from(image.manifest_bytes.clone());
+            let put = client.put_manifest(&name, bytes, &image.media_type);
+            if let Err(source) = put.await {
+                return (first, Err(failure(first, source)));
+            }
+        }
+    }
+    tag(client, product, repository, options).await
+}
+
+/// Points the tags of a repository to what is all there but for its manifest.
 async fn tag<'d>(
     client: &Client,
-    image: &BuiltImage,
+    product: &Product,
     repository: &Repository<'d>,
     options: Options,
 ) -> (&'d Destination, Result<(), Error>) {
     for destination in &repository.destinations {
-        let bytes = Bytes::from(image.manifest_bytes.clone());
-        let put = client.put_manifest(&destination.image, bytes, &image.media_type);
+        let bytes = Bytes::from(product.bytes().to_vec());
+        let put = client.put_manifest(&destination.image, bytes, product.media_type());
         match put.await {
             Ok(digest) => tracing::info!("Pushed {}@{digest}", destination.image.name()),
             Err(error) if options.ignore_immutable_tag_errors && error.is_immutable_tag() => {
@@ -184,17 +209,17 @@ fn failure(destination: &Destination, source: registry::Error) -> Error {
     }
 }
 
-/// Brings one layer into the repositories that do not have it yet; the results stand in their order.
-async fn push_layer(
+/// Brings one blob into the repositories that do not have it yet; the results stand in their order.
+async fn push_blob(
     client: &Client,
-    image: &BuiltImage,
-    layer: &Descriptor,
+    blob: &Descriptor,
+    source: &Arc<dyn BlobSource>,
     repositories: &[Repository<'_>],
     uploads: Option<&Uploads>,
 ) -> Vec<Result<(), registry::Error>> {
     let registry = &repositories[0].image.registry;
     let have = match uploads {
-        Some(uploads) => uploads.finish(registry, &layer.digest).await,
+        Some(uploads) => uploads.finish(registry, &blob.digest).await,
         None => Default::default(),
     };
     let has = |repository: &&Repository<'_>| have.contains(&repository.image.name());
@@ -204,7 +229,7 @@ async fn push_layer(
         .filter(|repository| !has(repository))
         .map(|repository| repository.image.clone())
         .collect();
-    let delivered = uploads::deliver(client, &missing, layer, &image.blobs, from).await;
+    let delivered = uploads::deliver(client, &missing, blob, source, from).await;
     let mut delivered = delivered.into_iter();
     let result = |repository: &Repository<'_>| match has(&repository) {
         true => Ok(()),
@@ -253,6 +278,7 @@ mod tests {
     use super::*;
     use crate::image::{Family, ImageConfig, Platform, json};
     use crate::net::Net;
+    use crate::output::BuiltImage;
     use crate::registry::testing::{
         DockerRegistry, Protection, Reply, Scripted, client, descriptor, net, noise, source,
     };
@@ -304,8 +330,14 @@ mod tests {
         let images = [one.image("a:1"), one.image("a:2"), two.image("deep/b:1")];
         let destinations: Vec<_> = images.iter().map(destination).collect();
         let client = client(&net, &[]);
-        net.block_on(push(&client, &image, &destinations, OPTIONS, None))
-            .unwrap();
+        net.block_on(push(
+            &client,
+            &image.clone().into(),
+            &destinations,
+            OPTIONS,
+            None,
+        ))
+        .unwrap();
         for name in &images {
             let found = net.block_on(client.image(name, &"linux/amd64".parse().unwrap()));
             assert_eq!(found.unwrap().descriptor.digest, image.digest);
@@ -328,7 +360,13 @@ mod tests {
         let destinations: Vec<_> = images.iter().map(destination).collect();
         let client = client(&net, &[]);
         let error = net
-            .block_on(push(&client, &image, &destinations, OPTIONS, None))
+            .block_on(push(
+                &client,
+                &image.clone().into(),
+                &destinations,
+                OPTIONS,
+                None,
+            ))
             .unwrap_err();
         let want = format!("failed to push to destination {}", images[0]);
         assert_eq!(error.to_string(), want);
@@ -360,7 +398,13 @@ mod tests {
             let options = Options {
                 ignore_immutable_tag_errors,
             };
-            net.block_on(push(&client, &image, &destinations, options, None))
+            net.block_on(push(
+                &client,
+                &image.clone().into(),
+                &destinations,
+                options,
+                None,
+            ))
         };
         assert!(push(true).is_ok());
         assert!(push(false).is_err());

@@ -9,8 +9,10 @@ use std::sync::Arc;
 use fs_err as fs;
 use serde::Deserialize;
 
-use super::{BlobSource, BoxError, BuiltImage};
-use crate::image::{Compression, Descriptor, Digest, Digester, Family, ImageConfig, Platform};
+use super::{BlobSource, BoxError, BuiltImage, BuiltIndex, Product};
+use crate::image::{
+    Compression, Descriptor, Digest, Digester, Family, ImageConfig, Index, Manifest,
+};
 use crate::layer::decompress;
 use crate::layout::{self, Layout};
 use crate::store::{self, BlobStore, LayerSink, Verified};
@@ -40,8 +42,8 @@ pub enum Error {
     },
     #[error("the layer `{name}` of the tarball `{}` is not the one its config names", .path.display())]
     WrongLayer { path: PathBuf, name: String },
-    #[error("not supported yet: pushing an image index, such as the one in `{}`", .0.display())]
-    Index(PathBuf),
+    #[error("the index in `{}` holds another index", .0.display())]
+    Nested(PathBuf),
     #[error(transparent)]
     Layout(#[from] layout::Error),
     #[error(transparent)]
@@ -51,14 +53,14 @@ pub enum Error {
 /// What a document of a tarball may have at most.
 const DOCUMENT_SIZE: u64 = 16 << 20;
 
-/// Opens the image at `path`. Layers that a tarball holds uncompressed are compressed into `scratch`.
+/// Opens the image, or the index with its images, at `path`. Layers that a tarball holds uncompressed are compressed into `scratch`.
 ///
 /// # Errors
 /// [`Error::NotOneImage`], and the like of a layout, if there is not exactly one.
 ///
 /// # Spec
 /// Compat spec 2.3.
-pub fn open(path: &Path, scratch: &BlobStore) -> Result<BuiltImage, Error> {
+pub fn open(path: &Path, scratch: &BlobStore) -> Result<Product, Error> {
     let failed = |source| Error::Read {
         path: path.to_owned(),
         source,
@@ -66,24 +68,43 @@ pub fn open(path: &Path, scratch: &BlobStore) -> Result<BuiltImage, Error> {
     // not by fs_err: the path is said once
     match fs::metadata(path).map_err(failed)?.is_dir() {
         true => open_layout(path),
-        false => Tarball::open(path)?.image(scratch),
+        false => Ok(Tarball::open(path)?.image(scratch)?.into()),
     }
 }
 
-/// Takes the image of a layout as it is, so that its digest stays.
-fn open_layout(path: &Path) -> Result<BuiltImage, Error> {
+/// Takes what a layout holds as it is, so that its digest stays.
+fn open_layout(path: &Path) -> Result<Product, Error> {
     let layout = Layout::open(path)?;
     let descriptor = layout.find(None)?;
-    if descriptor.media_type.is_index() {
-        return Err(Error::Index(path.to_owned()));
+    if !descriptor.media_type.is_index() {
+        return Ok(open_image(&layout, &descriptor)?.into());
     }
-    let image = layout.image(&descriptor, &Platform::host())?;
+    let (bytes, index): (_, Index) = layout.document(&descriptor)?;
+    let mut images = Vec::new();
+    for child in &index.manifests {
+        if child.media_type.is_index() {
+            return Err(Error::Nested(path.to_owned()));
+        }
+        images.push(open_image(&layout, child)?);
+    }
+    let index = BuiltIndex {
+        bytes,
+        media_type: descriptor.media_type,
+        digest: descriptor.digest,
+    };
+    Ok(Product::new(images, index))
+}
+
+/// Reads a manifest and its config, whatever that is: attestations have none of an image.
+fn open_image(layout: &Layout, descriptor: &Descriptor) -> Result<BuiltImage, Error> {
+    let (manifest_bytes, manifest): (_, Manifest) = layout.document(descriptor)?;
+    let (config_bytes, _): (_, serde::de::IgnoredAny) = layout.document(&manifest.config)?;
     Ok(BuiltImage {
-        manifest_bytes: image.manifest_bytes,
-        media_type: image.descriptor.media_type,
-        digest: image.descriptor.digest,
-        manifest: image.manifest,
-        config_bytes: image.config_bytes,
+        manifest_bytes,
+        media_type: descriptor.media_type.clone(),
+        digest: descriptor.digest.clone(),
+        manifest,
+        config_bytes,
         blobs: Arc::new(layout.blobs().clone()),
     })
 }

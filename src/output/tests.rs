@@ -102,7 +102,7 @@ fn a_layout_has_what_the_specification_lists() {
     let layer = t.layer(Family::Docker, Compression::Gzip, "file", 10);
     let image = t.image(Family::Docker, &[layer.clone(), layer]);
     let path = t.path("new/layout");
-    super::layout::write(&path, &image).unwrap();
+    super::layout::write(&path, &image.clone().into()).unwrap();
     let index = fs_err::read_to_string(path.join("index.json")).unwrap();
     let size = image.manifest_bytes.len().to_string();
     expect![[r#"
@@ -132,7 +132,7 @@ fn a_layout_has_what_the_specification_lists() {
         Family::Oci,
         &[t.layer(Family::Oci, Compression::Zstd, "file", 11)],
     );
-    super::layout::write(&path, &other).unwrap();
+    super::layout::write(&path, &other.clone().into()).unwrap();
     assert_eq!(listing(&path.join("blobs")).lines().count(), 1 + 6);
     let read = image_layout::Layout::open(&path).unwrap();
     let found = read.find(None).unwrap();
@@ -211,7 +211,7 @@ fn an_output_that_fails_leaves_nothing() {
         fs_err::write(t.path("image.tar"), "old").unwrap();
         super::tarball::write(&t.path("image.tar"), &image, &[]).unwrap_err();
         assert_eq!(fs_err::read_to_string(t.path("image.tar")).unwrap(), "old");
-        super::layout::write(&t.path("layout"), &image).unwrap_err();
+        super::layout::write(&t.path("layout"), &image.clone().into()).unwrap_err();
         let layout = image_layout::Layout::open(&t.path("layout")).unwrap();
         assert!(layout.find(None).is_err());
         expect![[r"
@@ -243,7 +243,7 @@ fn other_tools_read_both() {
         ];
         let image = t.image(family, &layers);
         let layout = t.path(&name);
-        super::layout::write(&layout, &image).unwrap();
+        super::layout::write(&layout, &image.clone().into()).unwrap();
         let source = format!("oci:{}", layout.display());
         let inspected = run("skopeo", &["inspect", &source]);
         assert!(inspected.contains(image.digest.as_str()), "{inspected}");

@@ -1,5 +1,6 @@
 //! A blob as a blocking reader, fed from the runtime and verified on the way.
 
+use std::collections::VecDeque;
 use std::io::{self, Read};
 
 use bytes::{Buf, Bytes};
@@ -14,6 +15,7 @@ use crate::log::timeline::{Direction, Transfer};
 use super::auth::Scope;
 use super::client::{Client, Request, Target};
 use super::error::RequestLine;
+use super::pull::MIRROR_ATTEMPTS;
 use super::{Error, transfer};
 use crate::net::retry::Backoff;
 use crate::store::SharedStore;
@@ -99,6 +101,7 @@ impl Wanted {
         let transfer = net.timeline().transfer(Direction::Pull, &self.descriptor);
         let pump = Pump {
             transfer,
+            others: self.client.0.images.others(&self.image).into(),
             client: self.client,
             image: self.image,
             descriptor: self.descriptor,
@@ -174,6 +177,8 @@ fn broken() -> io::Error {
 struct Pump {
     client: Client,
     image: ImageRef,
+    /// Further places that should have the blob.
+    others: VecDeque<ImageRef>,
     descriptor: Descriptor,
     sender: mpsc::Sender<Result<Bytes, Error>>,
     received: u64,
@@ -205,7 +210,7 @@ impl Pump {
 
     /// Asks for the blob, and again for the rest of it, until all of it was passed on.
     async fn transfer(&mut self) -> Result<(), Stop> {
-        let mut backoff = Backoff::new(self.client.0.options.retry);
+        let mut backoff = self.backoff();
         loop {
             let before = self.received;
             match self.attempt().await {
@@ -219,7 +224,9 @@ impl Pump {
                         backoff.reset();
                     }
                     let Some(delay) = backoff.next(error.retry_after()) else {
-                        return Err(error.into());
+                        self.go_elsewhere(error)?;
+                        backoff = self.backoff();
+                        continue;
                     };
                     tracing::warn!(
                         digest = %self.descriptor.digest,
@@ -228,6 +235,10 @@ impl Pump {
                         error.chain()
                     );
                     tokio::time::sleep(delay).await;
+                }
+                Err(Stop::Failed(error)) if !error.is_damage() => {
+                    self.go_elsewhere(error)?;
+                    backoff = self.backoff();
                 }
                 Err(stop) => return Err(stop),
                 Ok(()) => break,
@@ -242,6 +253,33 @@ impl Pump {
                 got,
             }));
         }
+        Ok(())
+    }
+
+    fn backoff(&self) -> Backoff {
+        let retry = self.client.0.options.retry;
+        Backoff::new(match self.others.is_empty() {
+            true => retry,
+            false => retry.at_most(MIRROR_ATTEMPTS),
+        })
+    }
+
+    /// Turns to the next place that should have the blob; what came so far counts, since the digest decides in the end.
+    ///
+    /// # Errors
+    /// The error with which this place failed, if there is no other.
+    fn go_elsewhere(&mut self, error: Error) -> Result<(), Error> {
+        let Some(next) = self.others.pop_front() else {
+            return Err(error);
+        };
+        tracing::warn!(
+            "Failed to retrieve blob {} from registry {}: {}. Will try with registry {}.",
+            self.descriptor.digest,
+            self.image.registry,
+            error.chain(),
+            next.registry
+        );
+        self.image = next;
         Ok(())
     }
 

@@ -17,7 +17,7 @@ use crate::image::{
 
 use super::Error;
 use super::auth::Scope;
-use super::client::{Client, Request, Target};
+use super::client::{Client, Request, Target, lock};
 use super::manifests::{content_digest, manifest_request};
 use crate::net::retry::Retry;
 
@@ -56,7 +56,18 @@ impl RemoteImage {
 
 /// Images by name and platform, so that a name is looked up once in a build.
 #[derive(Default)]
-pub(super) struct Images(Mutex<HashMap<(ImageRef, Platform), Cell>>);
+pub(super) struct Images {
+    found: Mutex<HashMap<(ImageRef, Platform), Cell>>,
+    /// Where else the blobs of an image may be, by where it was found.
+    others: Mutex<HashMap<ImageRef, Vec<ImageRef>>>,
+}
+
+impl Images {
+    /// Returns the places to go on with if one does not give a blob.
+    pub(super) fn others(&self, source: &ImageRef) -> Vec<ImageRef> {
+        lock(&self.others).get(source).cloned().unwrap_or_default()
+    }
+}
 
 type Cell = Arc<OnceCell<Arc<RemoteImage>>>;
 
@@ -75,7 +86,7 @@ const DEPTH: usize = 3;
 /// Tries for an image that need not be there.
 const EXISTING_ATTEMPTS: u32 = 6;
 /// Tries for a mirror that another place follows.
-const MIRROR_ATTEMPTS: u32 = 3;
+pub(super) const MIRROR_ATTEMPTS: u32 = 3;
 
 impl Client {
     /// Looks up an image and its config, from the first mirror that has it, else from its registry.
@@ -91,12 +102,7 @@ impl Client {
     ) -> Result<Arc<RemoteImage>, Error> {
         let key = (reference.clone(), platform.clone());
         let cell = {
-            let mut images = self
-                .0
-                .images
-                .0
-                .lock()
-                .expect("nothing panics while it is held");
+            let mut images = lock(&self.0.images.found);
             Arc::clone(images.entry(key).or_default())
         };
         if cell.initialized() {
@@ -181,7 +187,13 @@ impl Client {
                 .find_at(reference, &candidate.image, platform, retry)
                 .await
             {
-                Ok(image) => return Ok(Arc::new(image)),
+                Ok(image) => {
+                    let digest = &image.descriptor.digest;
+                    let others = candidates.map(|other| other.image.with_digest(digest.clone()));
+                    let mut all = lock(&self.0.images.others);
+                    all.insert(image.source.clone(), others.collect());
+                    return Ok(Arc::new(image));
+                }
                 Err(error) if candidate.mapped => {
                     tracing::warn!(
                         "Failed to retrieve image {reference} from {from} {host}: {}. Will try with the next registry, or fallback to the original registry.",

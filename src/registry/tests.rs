@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::testing::{DockerRegistry, Protection, client, descriptor, net, noise, options, source};
+use super::testing::{
+    DockerRegistry, Protection, Reply, Scripted, client, descriptor, net, noise, options, source,
+};
 use super::*;
 use crate::image::{
     Descriptor, DiffId, Digest, Family, ImageConfig, ImageRef, Index, Manifest, MediaType,
@@ -230,6 +232,46 @@ fn a_mirror_is_asked_first_and_the_registry_when_it_fails() {
     let error = with(&[bad], true).unwrap_err();
     let want = "image not found on any configured mapped registries for r.invalid/library/a:1";
     assert_eq!(error.to_string(), want);
+}
+
+#[test]
+fn a_blob_that_a_mirror_lacks_comes_from_the_next_place() {
+    let (registry, net) = (DockerRegistry::start(&Protection::default()), net());
+    let full = registry.image("full/a:1");
+    let layer = noise(7, 200_000);
+    push_image(&net, &client(&net, &[]), &full, AMD64, &layer);
+    let upstream = format!("http://{}", registry.address);
+    // a mirror that has documents and the beginning of layers only
+    let kept = layer.clone();
+    let mirror = Scripted::start(move |request, _| match request.path.as_str() {
+        "/v2/" => Reply::new(200),
+        path if path.ends_with(Digest::of(&kept).as_str()) => match request.header("range") {
+            "" => Reply::new(200).body(kept.clone()).cut(50_000),
+            _ => Reply::new(404),
+        },
+        path => Reply::new(307).header(
+            "Location",
+            format!("{upstream}{}", path.replace("/half/", "/full/")),
+        ),
+    });
+    let mut options = options(&[]);
+    for place in [
+        format!("{}/half", mirror.address),
+        format!("{}/full", registry.address),
+    ] {
+        options
+            .endpoints
+            .add_map(&format!("r.invalid={place}"))
+            .unwrap();
+    }
+    let client = Client::new(&net, options).unwrap();
+    let image = "r.invalid/a:1".parse().unwrap();
+    let found = net
+        .block_on(client.image(&image, &AMD64.parse().unwrap()))
+        .unwrap();
+    assert_eq!(found.source.registry, mirror.address);
+    let blob = client.blob(&found.source, &found.layers()[0].descriptor);
+    assert!(read_all(blob).unwrap() == layer);
 }
 
 #[test]

@@ -1,0 +1,101 @@
+//! What a job puts out: an image, or an index of several.
+
+use super::BuiltImage;
+use crate::image::{Descriptor, Digest, Family, Index, MediaType, json};
+
+/// One image, or several under an index.
+#[derive(Clone)]
+pub struct Product {
+    images: Vec<BuiltImage>,
+    index: Option<BuiltIndex>,
+}
+
+/// An index as it leaves the build, byte for byte.
+#[derive(Debug, Clone)]
+pub struct BuiltIndex {
+    pub bytes: Vec<u8>,
+    pub media_type: MediaType,
+    pub digest: Digest,
+}
+
+impl BuiltIndex {
+    /// Writes an index that points to these.
+    pub fn new(
+        family: Family,
+        manifests: Vec<Descriptor>,
+        annotations: std::collections::BTreeMap<String, String>,
+    ) -> Self {
+        let index = Index {
+            schema_version: 2,
+            media_type: Some(family.index()),
+            manifests,
+            annotations,
+            other: Default::default(),
+        };
+        let bytes = json::to_vec(&index);
+        Self {
+            digest: Digest::of(&bytes),
+            media_type: family.index(),
+            bytes,
+        }
+    }
+}
+
+impl From<BuiltImage> for Product {
+    fn from(image: BuiltImage) -> Self {
+        Self {
+            images: vec![image],
+            index: None,
+        }
+    }
+}
+
+impl Product {
+    /// Puts images under an index that points to them.
+    pub fn new(images: Vec<BuiltImage>, index: BuiltIndex) -> Self {
+        let index = Some(index);
+        Self { images, index }
+    }
+
+    pub fn images(&self) -> &[BuiltImage] {
+        &self.images
+    }
+
+    pub fn index(&self) -> Option<&BuiltIndex> {
+        self.index.as_ref()
+    }
+
+    /// Returns the document that a tag points to.
+    pub fn bytes(&self) -> &[u8] {
+        match &self.index {
+            Some(index) => &index.bytes,
+            None => &self.images[0].manifest_bytes,
+        }
+    }
+
+    pub fn media_type(&self) -> &MediaType {
+        match &self.index {
+            Some(index) => &index.media_type,
+            None => &self.images[0].media_type,
+        }
+    }
+
+    pub fn digest(&self) -> &Digest {
+        match &self.index {
+            Some(index) => &index.digest,
+            None => &self.images[0].digest,
+        }
+    }
+
+    /// Returns the descriptor by which an OCI layout points to this.
+    pub fn descriptor(&self) -> Descriptor {
+        match &self.index {
+            Some(index) => Descriptor::new(
+                index.media_type.clone(),
+                index.digest.clone(),
+                index.bytes.len() as u64,
+            ),
+            None => self.images[0].descriptor(),
+        }
+    }
+}
