@@ -23,6 +23,7 @@ mod outlook;
 mod pins;
 mod pipe;
 mod prepared;
+mod removal;
 mod roots;
 mod schedule;
 mod stage;
@@ -56,6 +57,7 @@ use blobs::Blobs;
 use dispatch::Dispatch;
 use isolate::Closing;
 use outlook::At;
+use removal::Removal;
 use roots::Roots;
 use stage::Builder;
 use workspace::Workspace;
@@ -211,6 +213,7 @@ pub fn build(
         Err(_) => BTreeMap::new(),
     };
     let lineages = lineages?;
+    let removal = roots.into_removal();
     let presentation = Presentation {
         family,
         labels: options.image.labels.clone(),
@@ -238,6 +241,7 @@ pub fn build(
     );
     Ok(Built {
         image,
+        _removal: removal,
         _workspaces: workspace,
         _isolation: isolation,
     })
@@ -246,7 +250,8 @@ pub fn build(
 /// A finished image; its blobs exist as long as this does.
 pub struct Built {
     pub image: BuiltImage,
-    // in this order: the isolation's own directory is removed once it is empty
+    // in this order: a root is removed before its directory, and the isolation's own directory once it is empty
+    _removal: Option<Removal>,
     _workspaces: Workspaces,
     _isolation: Option<Closing>,
 }

@@ -11,6 +11,7 @@ use crate::rootfs::{IdShift, Rootfs};
 use crate::snapshot;
 
 use super::images::Library;
+use super::removal::Removal;
 use super::workspace::Workspace;
 use super::{Error, unpack};
 
@@ -25,6 +26,8 @@ pub struct Roots<'b> {
     images: Mutex<BTreeMap<(ImageName, Platform), Slot>>,
     /// For an empty source (`FROM scratch` as a name).
     empty: Mutex<Option<Arc<Rootfs>>>,
+    /// The root of the last stage, on its way out.
+    removal: Mutex<Option<Removal>>,
 }
 
 /// The root of an image, once somebody has unpacked it; whoever wants the same one meanwhile waits.
@@ -46,6 +49,7 @@ impl<'b> Roots<'b> {
             stages: Mutex::default(),
             images: Mutex::default(),
             empty: Mutex::default(),
+            removal: Mutex::default(),
         }
     }
 
@@ -127,6 +131,21 @@ impl<'b> Roots<'b> {
         }
         let dir = self.workspace.dir().join("stages").join("empty");
         Ok(Arc::clone(empty.insert(Arc::new(Rootfs::create(dir)?))))
+    }
+
+    /// Deletes the root of a finished stage that nobody reads; that of the last one while the image is pushed.
+    pub fn discard(&self, stage: usize, root: Rootfs, plan: &Plan) -> Result<(), Error> {
+        if stage + 1 < plan.stages.len() {
+            return Ok(root.delete()?);
+        }
+        *lock(&self.removal) = Some(Removal::start(root));
+        Ok(())
+    }
+
+    /// Returns what is still being removed.
+    pub fn into_removal(self) -> Option<Removal> {
+        let removal = self.removal.into_inner();
+        removal.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes that `stage` has finished, and deletes the roots that only it was still waiting to read.

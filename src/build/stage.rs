@@ -137,7 +137,7 @@ impl Builder<'_> {
             }
             match prospect.is_read {
                 true => roots.keep(position, work.root),
-                false => work.root.delete()?,
+                false => roots.discard(position, work.root, self.plan)?,
             }
         }
         for (index, step) in stage.steps.iter().enumerate().skip(at_work.len()) {
