@@ -12,6 +12,7 @@ mod conformance;
 mod contexts;
 mod early_uploads;
 mod faults;
+mod fuzz;
 mod git_contexts;
 mod git_ssh;
 mod hostile;

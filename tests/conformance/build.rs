@@ -50,18 +50,19 @@ impl Place {
             fs_err::create_dir_all(&beside).unwrap();
             files::make(&beside, &case.beside, &case.dockerfile);
             fs_err::write(place.work(case).join("Dockerfile"), &case.dockerfile).unwrap();
-            for isolation in ["namespaces", "in-place"] {
+            for isolation in ["namespaces", "in-place", "buildah"] {
                 fs_err::create_dir_all(place.path("out").join(isolation).join(&case.name)).unwrap();
             }
         }
         place
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    fn work(&self, case: &Case) -> PathBuf {
+    /// Returns the directory with the Dockerfile, the context and what is beside it.
+    pub fn work(&self, case: &Case) -> PathBuf {
         self.path("work").join(&case.name)
     }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 /// A folder of `testdata/conformance`.
 pub struct Case {
     pub name: String,
+    pub folder: PathBuf,
     pub dockerfile: Vec<u8>,
     /// Further arguments, with paths relative to the case's work directory.
     pub args: Vec<String>,
@@ -30,6 +31,8 @@ pub struct Expected {
     /// The same for a build that fails in place only.
     pub in_place_error: Option<Vec<String>>,
     pub exit_status: i32,
+    /// What depends on the place in which a command runs is in the image.
+    pub in_place_differs: bool,
 }
 
 /// Reads every case whose name contains the text of the variable `CONFORMANCE`.
@@ -55,6 +58,7 @@ impl Case {
         let mut case = Self {
             dockerfile: fs_err::read(folder.join("Dockerfile")).unwrap(),
             name,
+            folder: folder.to_owned(),
             args: Vec::new(),
             context: Vec::new(),
             beside: Vec::new(),
@@ -66,6 +70,7 @@ impl Case {
                 error: None,
                 in_place_error: None,
                 exit_status: 1,
+                in_place_differs: false,
             },
         };
         let mut section = String::new();
@@ -91,6 +96,7 @@ impl Case {
         match section {
             "history" => self.expected.history = Some(Vec::new()),
             "error" => self.expected.error = Some(Vec::new()),
+            "in-place differs" => self.expected.in_place_differs = true,
             "in-place error" => self.expected.in_place_error = Some(Vec::new()),
             _ => {}
         }

@@ -45,66 +45,88 @@ enum Kind {
 
 type Tree = BTreeMap<String, Node>;
 
+/// An image's config, and its files with and without those of its base.
+pub struct Files {
+    document: Value,
+    base: Tree,
+    tree: Tree,
+    /// How many layers are the base's, and how many are new.
+    layers: (usize, usize),
+}
+
 /// Reads the image of a layout, whose layers with one of the `known` diff ids are its base.
 pub fn read(layout: &Path, known: &[String]) -> Image {
-    let index: Value =
-        serde_json::from_slice(&fs_err::read(layout.join("index.json")).unwrap()).unwrap();
-    let manifest: Value = serde_json::from_slice(&blob(layout, &index["manifests"][0])).unwrap();
-    let config: Value = serde_json::from_slice(&blob(layout, &manifest["config"])).unwrap();
-    let diff_ids = config["rootfs"]["diff_ids"]
-        .as_array()
-        .cloned()
-        .unwrap_or_default();
-    let layers = manifest["layers"].as_array().cloned().unwrap_or_default();
-    assert_eq!(diff_ids.len(), layers.len(), "a layer for each diff id");
-    let mut tree = Tree::new();
-    let mut base = Tree::new();
-    let mut below = 0;
-    let mut files = 0;
-    for (layer, diff_id) in layers.iter().zip(&diff_ids) {
-        let bytes = blob(layout, layer);
-        let mut tar = Vec::new();
-        flate2::read::MultiGzDecoder::new(&bytes[..])
-            .read_to_end(&mut tar)
-            .unwrap();
-        let own = executor::image::Digest::of(&tar).to_string();
-        assert_eq!(
-            Value::String(own.clone()),
-            *diff_id,
-            "the diff id of a layer"
-        );
-        apply(&mut tree, &tar, &mut files);
-        if known.contains(&own) {
-            base = tree.clone();
-            below += 1;
-        }
-    }
-    let history = history(&config);
-    let (old, new): (Vec<_>, Vec<_>) = history
+    let index = fs_err::read(layout.join("index.json")).unwrap();
+    let index: Value = serde_json::from_slice(&index).unwrap();
+    let blobs = layout.join("blobs/sha256");
+    let files = Files::read(&blobs, &blob(&blobs, &index["manifests"][0]), known);
+    let (old, new): (Vec<_>, Vec<_>) = history(&files.document)
         .into_iter()
         .partition(|line| line.starts_with("layer base "));
+    let (below, above) = files.layers;
     assert_eq!(old.len(), below, "the base's history stays");
     let layered = new.iter().filter(|line| line.starts_with("layer ")).count();
-    assert_eq!(
-        layered,
-        layers.len() - below,
-        "a layer for each entry of the history that has one: {new:#?}"
-    );
+    assert_eq!(layered, above, "HIS-6: a layer for each entry: {new:#?}");
+    let env = files.document["config"]["Env"].to_string();
+    assert!(env.contains("PATH="), "CFG-3: there is a PATH: {env}");
     Image {
-        tree: difference(&base, &tree),
-        config: settings(&config),
+        tree: files.tree(),
+        config: files.config(),
         history: new,
     }
 }
 
-fn blob(layout: &Path, descriptor: &Value) -> Vec<u8> {
+impl Files {
+    /// Reads the image of a manifest, with blobs in one directory.
+    pub fn read(blobs: &Path, manifest: &[u8], known: &[String]) -> Self {
+        let manifest: Value = serde_json::from_slice(manifest).unwrap();
+        let document: Value = serde_json::from_slice(&blob(blobs, &manifest["config"])).unwrap();
+        let diff_ids = document["rootfs"]["diff_ids"].as_array().cloned();
+        let diff_ids = diff_ids.unwrap_or_default();
+        let layers = manifest["layers"].as_array().cloned().unwrap_or_default();
+        assert_eq!(diff_ids.len(), layers.len(), "a layer for each diff id");
+        let (mut tree, mut base) = (Tree::new(), Tree::new());
+        let (mut below, mut numbers) = (0, 0);
+        for (layer, diff_id) in layers.iter().zip(&diff_ids) {
+            let tar = unpacked(blob(blobs, layer));
+            let own = executor::image::Digest::of(&tar).to_string();
+            assert_eq!(*diff_id, own.as_str(), "the diff id of a layer");
+            apply(&mut tree, &tar, &mut numbers);
+            if known.contains(&own) {
+                base = tree.clone();
+                below += 1;
+            }
+        }
+        Self {
+            document,
+            base,
+            tree,
+            layers: (below, layers.len() - below),
+        }
+    }
+
+    pub fn tree(&self) -> Vec<String> {
+        difference(&self.base, &self.tree)
+    }
+
+    pub fn config(&self) -> Vec<String> {
+        settings(&self.document)
+    }
+}
+
+fn unpacked(blob: Vec<u8>) -> Vec<u8> {
+    if !blob.starts_with(&[0x1f, 0x8b]) {
+        return blob;
+    }
+    let mut tar = Vec::new();
+    let mut decoder = flate2::read::MultiGzDecoder::new(&blob[..]);
+    decoder.read_to_end(&mut tar).unwrap();
+    tar
+}
+
+fn blob(blobs: &Path, descriptor: &Value) -> Vec<u8> {
     let digest = descriptor["digest"].as_str().unwrap();
-    let bytes = fs_err::read(
-        layout
-            .join("blobs/sha256")
-            .join(digest.strip_prefix("sha256:").unwrap()),
-    )
-    .unwrap();
+    let bytes = fs_err::read(blobs.join(digest.strip_prefix("sha256:").unwrap())).unwrap();
     assert_eq!(executor::image::Digest::of(&bytes).to_string(), digest);
     assert_eq!(descriptor["size"], bytes.len());
     bytes
@@ -325,13 +347,6 @@ fn settings(document: &Value) -> Vec<String> {
             (_, value) => lines.push(format!("{key} {value}")),
         }
     }
-    assert_eq!(
-        config
-            .get("Env")
-            .map(|env| env.to_string().contains("PATH=")),
-        Some(true),
-        "there is a PATH"
-    );
     lines
 }
 
