@@ -111,7 +111,8 @@ fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn
 }
 
 impl Excerpt<'_> {
-    fn render(&self) -> String {
+    /// Returns the lines with their neighbours, those of the instruction marked.
+    pub fn render(&self) -> String {
         let Span {
             first_line,
             last_line,

@@ -6,6 +6,7 @@ mod build;
 mod build_reports;
 mod cache;
 mod cache_dir;
+mod checks;
 mod clouds;
 mod cluster_job;
 mod conformance;

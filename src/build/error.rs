@@ -73,6 +73,8 @@ pub enum Error {
     Run(#[from] execute::run::Error),
     #[error(transparent)]
     Mount(mount::Error),
+    #[error("{0} is not allowed")]
+    NotAllowed(&'static str),
     #[error("cannot isolate commands")]
     Isolation(#[source] execute::run::SelectError),
     #[error(transparent)]
@@ -176,6 +178,7 @@ impl Error {
             Self::Unpack { source, .. } | Self::Cached { source, .. } => {
                 source.downcast_ref().and_then(rootfs::Error::help)
             }
+            Self::NotAllowed(what) => Some(format!("allow it with `--allow {what}`")),
             Self::Pipe { .. }
             | Self::LayoutImage { .. }
             | Self::Assemble(_)

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::outlook::At;
 use super::{Error, MountOptions, Options, workspace};
+use crate::dockerfile::instruction::Security;
 use crate::execute::mount;
 use crate::execute::run::{self, Isolation};
 use crate::interrupt::Interrupt;
@@ -72,16 +73,21 @@ pub fn check(
     isolation: &Isolation,
     plan: &Plan,
     executed: &[At],
-    mounts: &MountOptions,
+    options: &Options,
 ) -> Result<(), Error> {
     let MountOptions {
         secrets, agents, ..
-    } = mounts;
+    } = &options.mounts;
     for at in executed {
         let stage = &plan.stages[at.0];
         let step = &stage.steps[at.1];
         if let Action::Run(run) = &step.action {
-            let checked = run::check(isolation, run).map_err(Error::from);
+            let is_insecure = run.security == Security::Insecure;
+            let allowed = match is_insecure && !options.isolation.allow_insecure {
+                true => Err(Error::NotAllowed("security.insecure")),
+                false => Ok(()),
+            };
+            let checked = allowed.and_then(|()| Ok(run::check(isolation, run)?));
             let checked = checked.and_then(|()| Ok(mount::check(run, secrets, agents)?));
             checked.map_err(|error| Error::at(stage, step, error))?;
         }

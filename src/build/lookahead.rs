@@ -33,14 +33,21 @@ struct Uploads {
     going: Vec<(Digest, Key, Storing)>,
 }
 
+const ANEW: &str = "--no-cache-filter says that the stage is made anew";
 const UNUSABLE: &str = "the entry cannot be used";
 
 /// Layers fetched at the same time.
 const CONCURRENT_FETCHES: usize = 4;
 
 impl Lookahead {
-    /// Looks up every step that the cache's options cover.
-    pub fn look_up(cache: LayerCache, plan: &Plan, keys: &Keys, compression: Compression) -> Self {
+    /// Looks up every step that the cache's options cover, but for those of the stages that are made `anew`.
+    pub fn look_up(
+        cache: LayerCache,
+        plan: &Plan,
+        keys: &Keys,
+        compression: Compression,
+        anew: &BTreeSet<usize>,
+    ) -> Self {
         let options = cache.options();
         let is_covered = |action: &Action| match action {
             Action::Config => false,
@@ -58,8 +65,8 @@ impl Lookahead {
             }
         }
         let mut distinct: Vec<Key> = Vec::new();
-        for key in covered.values() {
-            if !distinct.contains(key) {
+        for (at, key) in &covered {
+            if !anew.contains(&at.0) && !distinct.contains(key) {
                 info!("Checking for cached layer {}...", cache.name(key));
                 distinct.push(*key);
             }
@@ -72,12 +79,17 @@ impl Lookahead {
         let mut misses = BTreeMap::new();
         for (at, key) in &covered {
             let text = &plan.stages[at.0].steps[at.1].text;
-            match &answers[key] {
-                Lookup::Hit(hit) => {
+            let answer = answers.get(key).filter(|_| !anew.contains(&at.0));
+            match answer {
+                None => {
+                    info!("No cached layer found for cmd {text}");
+                    misses.insert(*at, ANEW.to_owned());
+                }
+                Some(Lookup::Hit(hit)) => {
                     info!("Using caching version of cmd: {text}");
                     hits.insert(*at, hit.clone());
                 }
-                miss => {
+                Some(miss) => {
                     info!("No cached layer found for cmd {text}");
                     let reason = reason(miss, *at, plan, &covered, &answers);
                     debug!(%key, "miss: {reason}");
@@ -302,7 +314,7 @@ fn reason(
     }
     let is_hit = |at: At| {
         keys.get(&at)
-            .map(|key| matches!(answers[key], Lookup::Hit(_)))
+            .map(|key| matches!(answers.get(key), Some(Lookup::Hit(_))))
     };
     let stage = &plan.stages[at.0];
     let below = (0..at.1)

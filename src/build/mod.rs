@@ -64,7 +64,7 @@ use workspace::Workspace;
 
 pub use error::{Error, Place};
 pub use outline::Destinations;
-pub use prepared::{Prepared, prepare};
+pub use prepared::{Checked, Prepared, check, prepare};
 pub use workspace::temporary_parent;
 
 /// What a build is told beside its context and Dockerfile.
@@ -79,6 +79,8 @@ pub struct Options {
     /// The work directory, unless commands run in place; absent for a fresh one.
     pub work_dir: Option<PathBuf>,
     pub mounts: MountOptions,
+    /// Stages, in lower case, whose layers are not taken from the cache.
+    pub no_cache_filter: Vec<String>,
     pub snapshot: SnapshotOptions,
     pub image: ImageOptions,
 }
@@ -89,6 +91,8 @@ pub struct IsolationOptions {
     pub requested: run::Requested,
     /// `--force`: in-place isolation is allowed outside a container.
     pub force: bool,
+    /// `--allow security.insecure`
+    pub allow_insecure: bool,
 }
 
 /// What mounts of a `RUN` are made of.
@@ -147,7 +151,7 @@ pub fn build(
     } = prepared;
     let mut isolation = isolate::select(&plan, &foreseen, options, interrupt)?;
     if let Some(isolation) = &isolation {
-        isolate::check(isolation.isolation(), &plan, &foreseen, &options.mounts)?;
+        isolate::check(isolation.isolation(), &plan, &foreseen, options)?;
     }
     let mut workspace = Workspaces::open(isolation.as_ref(), options, interrupt)?;
     let store = BlobStore::open(&workspace.first.blobs())?;
@@ -159,7 +163,7 @@ pub fn build(
         workspace.add(isolation.as_ref(), interrupt)?;
     }
     if let Some(isolation) = &isolation {
-        isolate::check(isolation.isolation(), &plan, &foreseen, &options.mounts)?;
+        isolate::check(isolation.isolation(), &plan, &foreseen, options)?;
     }
     let ids = isolation.as_ref().map(|i| i.isolation().id_shift());
     let roots = Roots::new(workspace.of_roots(), &library, ids.unwrap_or_default());

@@ -113,6 +113,7 @@ mod tests {
         let host = Platform::host();
         let options = plan::Options {
             targets: Vec::new(),
+            every_stage: false,
             build_args: Default::default(),
             platforms: Platforms {
                 build: host.clone(),

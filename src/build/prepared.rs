@@ -1,5 +1,7 @@
 //! A build that is planned: what it will do is known, nothing of it is done.
 
+use std::collections::BTreeSet;
+
 use super::bases::{self, Bases};
 use super::contexts::Contexts;
 use super::images::Library;
@@ -10,6 +12,7 @@ use super::{Error, Options, assemble, error, family, frontend, keys, report_find
 use crate::cache::LayerCache;
 use crate::cache::key::Writing;
 use crate::context::{self, Context, DockerfileText};
+use crate::dockerfile::check::Finding;
 use crate::image::{Compression, Family, Layer};
 use crate::log::record;
 use crate::log::timeline::Timeline;
@@ -27,6 +30,38 @@ pub struct Prepared<'b> {
     pub(super) epoch: Option<i64>,
     pub(super) lookahead: Lookahead,
     pub(super) pins: Pins,
+}
+
+/// What the checks of a Dockerfile found.
+pub struct Checked {
+    /// Sorted by line.
+    pub findings: Vec<Finding>,
+    /// The Dockerfile says that findings are errors.
+    pub are_errors: bool,
+}
+
+/// Parses, fetches the base images' configs, and plans, for the checks' sake.
+pub fn check(
+    client: &registry::Client,
+    context: &Context,
+    text: &DockerfileText,
+    options: &Options,
+    means: context::Means<'_>,
+) -> Result<Checked, Error> {
+    let dockerfile = dockerfile::parse(text.text.as_bytes(), &frontend(&options.plan.build_args))?;
+    let library = Library {
+        client,
+        current_dir: means.current_dir.to_owned(),
+    };
+    let (_, configs) = bases::fetch(&library, &dockerfile, &options.plan)?;
+    let plan = plan::plan(&dockerfile, &options.plan, &configs)?;
+    let ignored = execute::ignored_sources(&plan, &context.ignore, &dockerfile.checks);
+    let mut findings: Vec<Finding> = plan.findings.into_iter().chain(ignored).collect();
+    findings.sort_by_key(|finding| finding.span);
+    Ok(Checked {
+        findings,
+        are_errors: dockerfile.checks.error,
+    })
 }
 
 /// Parses, fetches the base images' configs, plans, and looks into the layer cache.
@@ -82,7 +117,8 @@ pub fn prepare<'b>(
             let images = keys::images(&library, &plan)?;
             pins = pins::pins(&plan, client.net(), options)?;
             let keys = keys::keys(&plan, &contexts, &bases, &images, &pins, &writing)?;
-            Lookahead::look_up(cache, &plan, &keys, compression)
+            let anew = made_anew(&plan, &options.no_cache_filter);
+            Lookahead::look_up(cache, &plan, &keys, compression, &anew)
         }
         None => Lookahead::default(),
     };
@@ -99,6 +135,19 @@ pub fn prepare<'b>(
     };
     timeline.plan(prepared.recorded());
     Ok(prepared)
+}
+
+/// Returns the stages that are made anew: those called `names`, and those that read them.
+fn made_anew(plan: &Plan, names: &[String]) -> BTreeSet<usize> {
+    let mut anew = BTreeSet::new();
+    for (position, stage) in plan.stages.iter().enumerate() {
+        let is_named = stage.name.as_ref().is_some_and(|name| names.contains(name));
+        if is_named || anew.contains(&position) {
+            anew.insert(position);
+            anew.extend(&stage.consumers);
+        }
+    }
+    anew
 }
 
 impl Prepared<'_> {

@@ -13,6 +13,9 @@ pub fn check(options: &Options) -> Result<(), Error> {
     let output = &options.output;
     let zstd = output.compression == Compression::Zstd;
     let wrong = |text| Err(Error::Combination(text));
+    if options.build.check {
+        return Ok(());
+    }
     if output.push && output.destinations.is_empty() {
         return wrong("you must provide --destination, or use --no-push");
     }

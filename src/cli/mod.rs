@@ -115,6 +115,8 @@ pub enum Error {
     DuplicateSecret(String),
     #[error("invalid value {} for --ssh: it is ID or ID=SOCKET", go_quote(.0))]
     Ssh(String),
+    #[error("invalid entitlement {} for --allow: it is security.insecure or network.host", go_quote(.0))]
+    Allow(String),
     #[error("invalid --build-context")]
     NamedContext(#[source] crate::plan::NamedContextError),
     #[error("{0} is not a valid snapshot mode")]

@@ -175,22 +175,22 @@ pub fn parse(text: &[u8], options: &Options) -> Result<Dockerfile, Error> {
     Ok(dockerfile)
 }
 
-/// Parses a trigger as `ONBUILD` stored it, in stable syntax and with `\` as the escape (OB-4).
+/// Parses a trigger as `ONBUILD` stored it, with `\` as the escape (OB-4); `labs` is the Dockerfile's that it runs in.
 ///
 /// ```
 /// use executor::dockerfile::{Keyword, parse_trigger};
-/// assert_eq!(parse_trigger("ADD . /app")?.keyword(), Keyword::Add);
+/// assert_eq!(parse_trigger("ADD . /app", false)?.keyword(), Keyword::Add);
 /// # Ok::<(), executor::dockerfile::Error>(())
 /// ```
 ///
 /// # Errors
 /// As for [`parse()`]; lines count from the trigger's first. A `FROM` is refused, and so is more than one instruction.
-pub fn parse_trigger(text: &str) -> Result<Instruction, Error> {
+pub fn parse_trigger(text: &str, labs: bool) -> Result<Instruction, Error> {
     let nodes = node::read(text.as_bytes(), '\\', 0)?;
     let [node] = &nodes[..] else {
         return Err(Problem::TriggerCount.in_file());
     };
-    match parse::node(node, false)? {
+    match parse::node(node, labs)? {
         Parsed::Instruction(instruction) => Ok(instruction),
         Parsed::From(_) => Err(Problem::OnbuildTrigger("FROM").at(node.span)),
     }
@@ -250,7 +250,7 @@ mod tests {
             ("RUN <<EOF\nx",              Err("unterminated heredoc")),
         ];
         for (text, want) in cases {
-            let got = parse_trigger(text)
+            let got = parse_trigger(text, false)
                 .map(|i| print::instruction(&i, '\\'))
                 .map_err(|e| e.to_string());
             assert_eq!(
@@ -269,7 +269,7 @@ mod tests {
             panic!("{dockerfile:?}");
         };
         assert_eq!(trigger, "RUN cat <<A <<-'B'\n1\nA\n\t2\nB");
-        let Instruction::Run(run) = parse_trigger(trigger).unwrap() else {
+        let Instruction::Run(run) = parse_trigger(trigger, false).unwrap() else {
             panic!("{trigger}");
         };
         assert_eq!(run.heredocs.len(), 2);

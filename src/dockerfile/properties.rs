@@ -143,7 +143,7 @@ proptest! {
     #[test]
     fn fragments_never_panic(text in fragments()) {
         let _ = parse_labs(text.as_bytes());
-        let _ = parse_trigger(&text);
+        let _ = parse_trigger(&text, true);
         let lookup = |name: &str| (name == "A").then(|| "a b".to_owned());
         for escape in ['\\', '`'] {
             if let Ok(expanded) = expand(&text, escape, &lookup) {

@@ -23,6 +23,7 @@ pub enum Error {
         dockerfile: DockerfileText,
         cause: Box<build::Error>,
     },
+    Findings(Findings),
     Output(output::Error),
     Report(output::Error),
     Push {
@@ -33,6 +34,18 @@ pub enum Error {
     /// There is no image to push at the path given.
     Saved(output::saved::Error),
     Scratch(std::io::Error),
+}
+
+/// `--check` found something.
+#[derive(Debug, thiserror::Error)]
+pub enum Findings {
+    #[error("Check complete, 1 warning has been found!")]
+    One,
+    #[error("Check complete, {0} warnings have been found!")]
+    Several(usize),
+    /// The Dockerfile says that they are errors.
+    #[error("{0}")]
+    Violation(String),
 }
 
 impl Error {
@@ -46,6 +59,7 @@ impl Error {
             Self::Registry(error) => ("error building image: ", &**error),
             Self::Permission(error) => ("error checking push permissions: ", &**error),
             Self::Build { cause, .. } => ("error building image: ", &**cause),
+            Self::Findings(findings) => ("", findings),
             Self::Output(error) => ("error writing image: ", error),
             Self::Report(error) => ("error writing report: ", error),
             Self::Push { cause, .. } => ("error pushing image: ", cause),
@@ -73,7 +87,7 @@ impl Explain for Error {
         match self {
             Self::Context(error) => error.help(),
             Self::Net(error) => error.help(),
-            Self::Secrets(_) => None,
+            Self::Secrets(_) | Self::Findings(_) => None,
             Self::Agents(error) => error.help(),
             Self::Registry(error) | Self::Permission(error) => error.help(),
             Self::Build { cause, .. } => cause.help(),

@@ -2,6 +2,7 @@
 //!
 //! In order, as users of kaniko know it: the context and its Dockerfile, the permission to push, the build, the outputs, the push.
 
+mod checks;
 mod error;
 mod kept;
 mod prune;
@@ -33,7 +34,7 @@ use crate::{context, registry, report};
 
 use reports::Reports;
 
-pub use error::Error;
+pub use error::{Error, Findings};
 pub use prune::{PruneError, prune};
 pub use push::push;
 pub use warm::{WarmError, warm};
@@ -119,6 +120,16 @@ fn run_with(
         .map(|d| d.reference.clone())
         .collect();
     // asking opens an upload, which is more than a dry run may do
+    if options.build.check {
+        let asked = settings::build(options, mounts);
+        return match build::check(&clients.pull, &context, &dockerfile, &asked, means) {
+            Ok(checked) => checks::report(&checked, &dockerfile),
+            Err(cause) => Err(Error::Build {
+                dockerfile,
+                cause: Box::new(cause),
+            }),
+        };
+    }
     if !options.registry.skip_push_permission_check && !options.build.dry_run {
         check_permission(net, &clients.push, &pushed_to(options, &destinations))?;
     }

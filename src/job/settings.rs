@@ -65,6 +65,7 @@ pub fn build(asked: &options::Options, mounts: MountOptions) -> build::Options {
         git: asked.context.git.clone(),
         plan: plan::Options {
             targets: given.targets.clone(),
+            every_stage: given.check && given.targets.is_empty(),
             build_args: given.args.clone(),
             platforms: Platforms {
                 build: host.clone(),
@@ -83,8 +84,10 @@ pub fn build(asked: &options::Options, mounts: MountOptions) -> build::Options {
         isolation: IsolationOptions {
             requested: given.isolation,
             force: given.force,
+            allow_insecure: given.allow_insecure,
         },
         mounts,
+        no_cache_filter: given.no_cache_filter.clone(),
         snapshot: SnapshotOptions {
             single: given.single_snapshot,
             read_everything: given.full_snapshots,

@@ -147,6 +147,7 @@ fn bases(
     )?;
     let options = plan::Options {
         targets: Vec::new(),
+        every_stage: false,
         build_args: asked.build_args.clone(),
         platforms,
         platform_is_explicit: asked.platform.is_some(),

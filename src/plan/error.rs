@@ -75,6 +75,8 @@ pub enum Problem {
     Signal(String),
     #[error("VOLUME specified can not be an empty string")]
     EmptyVolume,
+    #[error("the device {} is not available: RUN is given no devices of the machine", quoted(.0))]
+    Device(String),
     #[error("RUN requires arguments")]
     EmptyRun,
     #[error("ONBUILD {trigger}")]

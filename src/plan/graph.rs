@@ -93,7 +93,10 @@ impl<'a> Graph<'a> {
             graph.bases.push(base.map_err(|p| p.at(stage.from.span))?);
         }
         graph.check_cycles()?;
-        graph.targets = graph.find_targets(&options.targets)?;
+        graph.targets = match options.every_stage {
+            true => (0..dockerfile.stages.len()).rev().collect(),
+            false => graph.find_targets(&options.targets)?,
+        };
         Ok(graph)
     }
 
@@ -181,8 +184,10 @@ impl<'a> Graph<'a> {
     pub fn commands(&self, index: usize) -> Result<Vec<Command<'a>>, Error> {
         let stage = self.stage(index);
         let mut commands = Vec::new();
+        let labs = self.dockerfile.syntax.as_ref();
+        let labs = labs.is_some_and(|syntax| syntax.labs);
         for text in self.triggers(index) {
-            let trigger = dockerfile::parse_trigger(&text);
+            let trigger = dockerfile::parse_trigger(&text, labs);
             let value =
                 trigger.map_err(|source| Problem::trigger(&text, source).at(stage.from.span))?;
             commands.push(Cow::Owned(Located {

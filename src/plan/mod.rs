@@ -46,6 +46,8 @@ use stage::{Evaluation, Outcome};
 pub struct Options {
     /// Stages to build by name, in any case; the first becomes the image. Without any, the last stage.
     pub targets: Vec<String>,
+    /// All stages are evaluated, the last one as the image; for checks.
+    pub every_stage: bool,
     pub build_args: BTreeMap<String, String>,
     pub platforms: Platforms,
     /// The target platform was asked for, so that it replaces what base images say of themselves (CFG-4).

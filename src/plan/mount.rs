@@ -250,8 +250,17 @@ impl Fields {
         if self.kind != Kind::Cache && self.sharing.is_some() {
             return not_allowed("sharing");
         }
-        if matches!(self.kind, Kind::Secret | Kind::Ssh) && !self.from.is_empty() {
+        if matches!(self.kind, Kind::Tmpfs | Kind::Secret | Kind::Ssh) && !self.from.is_empty() {
             return not_allowed("from");
+        }
+        if self.kind == Kind::Tmpfs && !self.source.is_empty() {
+            return not_allowed("source");
+        }
+        if matches!(self.kind, Kind::Bind | Kind::Tmpfs) && !self.id.is_empty() {
+            return not_allowed("id");
+        }
+        if self.kind != Kind::Secret && !self.env.is_empty() {
+            return not_allowed("env");
         }
         if self.kind == Kind::Ssh && !self.source.is_empty() {
             return Err(Error::Unsupported {

@@ -274,6 +274,12 @@ impl Evaluation<'_> {
             }
             (command, _) => self.arguments(command),
         };
+        for device in &run.devices {
+            // without `required` the command copes with its absence
+            if is_required(device) {
+                return Err(Problem::Device(device.clone()));
+            }
+        }
         let mounts = mount::plan(&run.mounts, self)?;
         let created_by = history::run(&self.state.scope.build_args(), &arguments);
         let build_args = &self.graph.build_args;
@@ -342,6 +348,14 @@ impl mount::Surroundings for Evaluation<'_> {
         let namespace = self.graph.build_args.get("BUILDKIT_CACHE_MOUNT_NS");
         namespace.map_or("", String::as_str)
     }
+}
+
+/// Tells whether a `--device` is one without which the command must not run.
+fn is_required(device: &str) -> bool {
+    device.split(',').any(|field| {
+        let (key, value) = field.split_once('=').unwrap_or((field, "true"));
+        key == "required" && matches!(value, "1" | "t" | "T" | "true" | "TRUE" | "True")
+    })
 }
 
 fn new_outcome(config: ImageConfig, root_is_empty: bool) -> Outcome {

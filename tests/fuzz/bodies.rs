@@ -57,6 +57,8 @@ fn planned(dockerfile: &Dockerfile) {
     let platform: Platform = "linux/amd64".parse().unwrap();
     let options = plan::Options {
         targets: Vec::new(),
+
+        every_stage: false,
         build_args: BTreeMap::from([("A".to_owned(), "a b".to_owned())]),
         platforms: Platforms {
             build: platform.clone(),
@@ -100,7 +102,7 @@ pub fn words(text: &[u8]) {
         file.extend_from_slice(text);
         dockerfile(&file);
     }
-    let _ = dockerfile::parse_trigger(&String::from_utf8_lossy(text));
+    let _ = dockerfile::parse_trigger(&String::from_utf8_lossy(text), true);
 }
 
 /// Words and bodies, with every escape.

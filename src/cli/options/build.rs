@@ -52,6 +52,12 @@ pub struct Build {
     pub timeout: Option<Duration>,
     /// The plan is printed, and nothing is built.
     pub dry_run: bool,
+    /// The Dockerfile is checked and nothing built.
+    pub check: bool,
+    /// Stages whose layers are not taken from the cache.
+    pub no_cache_filter: Vec<String>,
+    /// `--allow security.insecure`
+    pub allow_insecure: bool,
     /// The plan is printed, and built.
     pub print_plan: bool,
 }
@@ -124,10 +130,27 @@ impl Build {
             },
             timeout: Some(values.duration("timeout")).filter(|limit| !limit.is_zero()),
             dry_run: values.bool("dryrun"),
+            check: values.bool("check"),
+            no_cache_filter: values
+                .list("no-cache-filter")
+                .iter()
+                .map(|name| name.to_lowercase())
+                .collect(),
+            allow_insecure: allow_insecure(values)?,
             print_plan: given
                 .variable("KANIKO_PRINT_PLAN")
                 .is_some_and(|text| value::parse_bool(text) == Ok(true)),
         })
+    }
+}
+
+/// Reads `--allow`: the network of the machine is what a RUN has anyway.
+fn allow_insecure(values: &Values) -> Result<bool, Error> {
+    let given = values.list("allow");
+    let known = ["security.insecure", "network.host"];
+    match given.iter().find(|name| !known.contains(&name.as_str())) {
+        Some(unknown) => Err(Error::Allow(unknown.clone())),
+        None => Ok(given.iter().any(|name| name == known[0])),
     }
 }
 

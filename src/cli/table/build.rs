@@ -6,6 +6,7 @@ use crate::cli::value::Kind::*;
 
 #[rustfmt::skip] // a table keeps its columns
 pub const FLAGS: &[Flag] = &[
+    flag("allow",             ' ', Commas,   "", Works,  "What a RUN may ask for: security.insecure, network.host; repeatable"),
     flag("bucket",            'b', Text,     "", Hidden, "Bucket that holds the build context; --context gs://BUCKET says the same"),
     flag("build-arg",         ' ', List,     "", Works,  "Build arg as KEY=VALUE, or KEY to take the value from the environment; repeatable"),
     flag("build-context",     ' ', List,     "", Works,  "What a name stands for in FROM and --from, as NAME=DIR, docker-image://REF, oci-layout://DIR[:TAG], target:STAGE, a git repository or a tar's URL; repeatable"),
@@ -17,6 +18,8 @@ pub const FLAGS: &[Flag] = &[
     flag("cache-run-layers",  ' ', Bool,     "true", Works, "Cache layers of RUN and WORKDIR"),
     flag("cache-ttl",         ' ', Duration, "336h", Works, "How long cached layers are used"),
     flag("no-push-cache",     ' ', Bool,     "false", Works, "Do not write to the layer cache"),
+    flag("check",             ' ', Bool,     "false", Works, "Check the Dockerfile and build nothing; the status is 1 if anything is found"),
+    flag("no-cache-filter",   ' ', Commas,   "", Works,  "Stage whose layers are made anew, and those of stages that read it; repeatable"),
     flag("cleanup",           ' ', Bool,     "false", Works, "Remove the executor's own work files at the end; nothing of the container is ever deleted"),
     flag("pre-cleanup",       ' ', Bool,     "false", Holds("a build never starts on another build's files"), "Holds by design: stages have roots of their own"),
     flag("preserve-context",  ' ', Bool,     "false", Holds("the context is never changed"), "Holds by design: the context is never changed"),

@@ -64,7 +64,10 @@ impl Pattern {
             match match_length(&self.0, &chars[at..], true) {
                 // An empty match right after a match is none.
                 Some(length) if length > 0 || !after_match => {
-                    out.push_str(replacement);
+                    match every {
+                        true => push_template(&mut out, replacement, &chars[at..at + length]),
+                        false => out.push_str(replacement),
+                    }
                     at += length;
                     if !every {
                         out.extend(&chars[at..]);
@@ -85,6 +88,35 @@ impl Pattern {
         }
         out
     }
+}
+
+/// Appends a replacement in which `$1`, `$name` and `${name}` refer to groups of the match, of which there is none but `0` (MOD-5).
+fn push_template(out: &mut String, template: &str, found: &[char]) {
+    let mut rest = template;
+    while let Some((text, after)) = rest.split_once('$') {
+        out.push_str(text);
+        if let Some(after) = after.strip_prefix('$') {
+            out.push('$');
+            rest = after;
+            continue;
+        }
+        let is_name = |text: &str| text.chars().all(|c| c.is_alphanumeric() || c == '_');
+        let (name, after) = match after.strip_prefix('{') {
+            Some(braced) => braced.split_once('}').unwrap_or(("", after)),
+            None => {
+                let end = after.find(|c: char| !(c.is_alphanumeric() || c == '_'));
+                after.split_at(end.unwrap_or(after.len()))
+            }
+        };
+        match name {
+            "" => out.push('$'),
+            "0" => out.extend(found),
+            name if is_name(name) => {}
+            _ => out.push('$'),
+        }
+        rest = after;
+    }
+    out.push_str(rest);
 }
 
 /// Returns how many characters at the start match, the fewest or the most.

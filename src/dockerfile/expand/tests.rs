@@ -10,6 +10,7 @@ fn lookup(name: &str) -> Option<String> {
         "P" => "/a/b/a.tar.gz",
         "Q" => "a*b?c",
         "S" => "one  two",
+        "D" => "<$1$0$$>",
         "ü" => "umlaut",
         _ => return None,
     };
@@ -124,6 +125,9 @@ fn modifiers() {
         ("${W//ba/X}",     "fooXrXz"),
         ("${W//ba/}",      "foorz"),
         ("${W//b?/X}",     "fooXrXz"),
+        // MOD-5: of groups there is the whole match only
+        ("${W//ba/$D}",    "foo<ba$>r<ba$>z"),
+        ("${W/ba/$D}",     "foo<$1$0$$>rbaz"),
         (r"${P//\//_}",    "_a_b_a.tar.gz"),
         (r"${Q/\*/-}",     "a-b?c"),
         (r"${Q/\?/-}",     "a*b-c"),

@@ -63,7 +63,7 @@ pub fn execute(
     let mut outcome = Outcome::default();
     let ended = match isolation {
         Isolation::Namespaces(namespaces) => {
-            let mode = namespaces.mode(step.network, &step.hostname);
+            let mode = namespaces.mode(step.network, step.security, &step.hostname);
             let mut write_maps = |pid| namespaces.users.write_maps(pid);
             start(mode, command, root, &mut write_maps, context)
         }

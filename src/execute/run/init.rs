@@ -76,12 +76,14 @@ fn run(socket: &UnixStream, root: BorrowedFd<'_>, job: &Job) -> Result<Status, F
             user,
             pid,
             isolate_network,
+            insecure,
             hostname,
         } => {
             let options = Options {
                 user: *user,
                 pid: *pid,
                 isolate_network: *isolate_network,
+                insecure: *insecure,
                 hostname,
             };
             in_namespaces(socket, root, options, command, &job.lent)
@@ -140,9 +142,13 @@ fn in_namespaces(
                 true => Supervisor::first_process(socket),
                 false => Supervisor::subreaper(socket)?,
             };
+            let granted = match options.insecure {
+                true => CapabilitySet::all(),
+                false => capabilities::DEFAULT,
+            };
             let keep = match options.user || options.pid {
-                true => capabilities::DEFAULT,
-                false => capabilities::DEFAULT.intersection(capabilities::BESIDE_THE_EXECUTOR),
+                true => granted,
+                false => granted.intersection(capabilities::BESIDE_THE_EXECUTOR),
             };
             let setting = Setting { chroot: None, keep };
             let status = supervisor.run(command, setting, &mut |_| Ok(()));

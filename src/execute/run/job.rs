@@ -38,6 +38,8 @@ pub enum Mode {
         pid: bool,
         /// A network namespace with nothing but loopback.
         isolate_network: bool,
+        /// Nothing that is not shared with the executor is kept from the command.
+        insecure: bool,
         hostname: String,
     },
     Chroot,

@@ -162,7 +162,7 @@ pub enum Error {
     WorkingDir { path: String, source: rootfs::Error },
     #[error("`--network=none` needs namespaces, which are not in use here")]
     Network,
-    #[error("`--security=insecure` is not supported yet")]
+    #[error("`--security=insecure` needs isolation by namespaces")]
     Security,
     #[error("`--mount=type={0}` needs namespaces or running in place, which are not in use here")]
     Mount(&'static str),
@@ -214,9 +214,11 @@ pub fn check(isolation: &Isolation, step: &RunStep) -> Result<(), Error> {
         (Isolation::Namespaces(_), _) | (_, Network::Default | Network::Host) => {}
         (Isolation::InPlace(_) | Isolation::Chroot, Network::None) => return Err(Error::Network),
     }
-    match step.security {
-        Security::Sandbox => {}
-        Security::Insecure => return Err(Error::Security),
+    match (isolation, step.security) {
+        (Isolation::Namespaces(_), _) | (_, Security::Sandbox) => {}
+        (Isolation::InPlace(_) | Isolation::Chroot, Security::Insecure) => {
+            return Err(Error::Security);
+        }
     }
     // A change of root alone shows nothing that is not in the root.
     match step.mounts.iter().find(|mount| has_target(mount)) {
@@ -243,11 +245,12 @@ fn mount_type(mount: &RunMount) -> &'static str {
 }
 
 impl Namespaces {
-    fn mode(&self, network: Network, hostname: &str) -> Mode {
+    fn mode(&self, network: Network, security: Security, hostname: &str) -> Mode {
         Mode::Namespaces {
             user: self.users != Users::Same,
             pid: self.pid,
             isolate_network: network == Network::None,
+            insecure: security == Security::Insecure,
             hostname: hostname.to_owned(),
         }
     }

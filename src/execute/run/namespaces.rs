@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileTypeExt;
 
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, StatVfsMountFlags};
 use rustix::io::Errno;
@@ -68,6 +69,8 @@ pub struct Options<'a> {
     /// This process is the first of its pid namespace.
     pub pid: bool,
     pub isolate_network: bool,
+    /// The command may open devices and write to `/sys`, and nothing of `/proc` is hidden from it (`RUN --security=insecure`).
+    pub insecure: bool,
     pub hostname: &'a str,
 }
 
@@ -94,11 +97,13 @@ pub fn enter(
     let tree = clone_tree(CWD, ".")?;
     attach(&tree, CWD, ".")?;
     let top = Root { tree };
-    top.close_devices()?;
+    if !options.insecure {
+        top.close_devices()?;
+    }
     top.mount_proc(options)?;
-    top.mount_sys()?;
-    top.mount_dev(command)?;
-    if !options.user {
+    top.mount_sys(options)?;
+    top.mount_dev(command, options)?;
+    if !options.user && !options.insecure {
         top.mask(options.pid)?;
     }
     let mut nested = Nested::default();
@@ -177,16 +182,19 @@ impl Root {
         attached
     }
 
-    fn mount_sys(&self) -> Result<(), Failure> {
-        let read_only = NO_EXEC | MountAttrFlags::MOUNT_ATTR_RDONLY;
-        let sys = match new_filesystem("sysfs", &[], read_only) {
+    fn mount_sys(&self, options: Options<'_>) -> Result<(), Failure> {
+        let attributes = match options.insecure {
+            true => NO_EXEC,
+            false => NO_EXEC | MountAttrFlags::MOUNT_ATTR_RDONLY,
+        };
+        let sys = match new_filesystem("sysfs", &[], attributes) {
             Ok(sys) => sys,
             Err(_) => clone_tree(CWD, "/sys")?,
         };
         attach(&sys, self.open("/sys")?.as_fd(), "")
     }
 
-    fn mount_dev(&self, command: Option<&Command>) -> Result<(), Failure> {
+    fn mount_dev(&self, command: Option<&Command>, options: Options<'_>) -> Result<(), Failure> {
         let dev = new_filesystem(
             "tmpfs",
             &[("mode", "755"), ("size", "65536k")],
@@ -195,7 +203,10 @@ impl Root {
                 | MountAttrFlags::MOUNT_ATTR_STRICTATIME,
         )?;
         attach(&dev, self.open("/dev")?.as_fd(), "")?;
-        for name in DEVICES {
+        let all = options.insecure.then(devices).unwrap_or_default();
+        let more = all.iter().map(String::as_str);
+        let more = more.filter(|name| !DEVICES.contains(name) && *name != "ptmx");
+        for name in DEVICES.into_iter().chain(more) {
             let Ok(device) = clone_tree(CWD, &format!("/dev/{name}")) else {
                 // Only what the container has can be given on.
                 continue;
@@ -341,6 +352,18 @@ fn make_read_only(mount: &OwnedFd) -> Result<(), Failure> {
 
 pub(super) fn proc_path(mount: &OwnedFd) -> String {
     format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(mount))
+}
+
+/// Returns the names of the container's devices.
+fn devices() -> Vec<String> {
+    // What cannot be read has none to give.
+    let found = fs_err::read_dir("/dev").into_iter().flatten().flatten();
+    let is_device = |entry: &fs_err::DirEntry| {
+        let kind = entry.file_type();
+        kind.is_ok_and(|kind| kind.is_char_device() || kind.is_block_device())
+    };
+    let names = found.filter(is_device).map(|entry| entry.file_name());
+    names.filter_map(|name| name.into_string().ok()).collect()
 }
 
 fn make_directory(parent: &OwnedFd, name: &str) -> Result<(), Failure> {

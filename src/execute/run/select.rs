@@ -15,7 +15,7 @@ use super::failure::Step;
 use super::idmap::IdMap;
 use super::job::{Job, Mode};
 use super::{Isolation, Namespaces, Users, in_place};
-use crate::dockerfile::instruction::Network;
+use crate::dockerfile::instruction::{Network, Security};
 use crate::interrupt::{Interrupt, Interrupted};
 use crate::layer::LayerPath;
 use crate::rootfs::IdShift;
@@ -285,7 +285,7 @@ fn attempt(
     name: &'static str,
     namespaces: &Namespaces,
 ) -> Result<Result<(), (Attempt, Step)>, Error> {
-    let mode = namespaces.mode(Network::Default, "trial");
+    let mode = namespaces.mode(Network::Default, Security::Sandbox, "trial");
     let mut write_maps = |pid| namespaces.users.write_maps(pid);
     trial(options, name, mode, &mut write_maps)
 }

@@ -109,6 +109,7 @@ fn planned(instructions: &str) -> (Dockerfile, Plan) {
     let platform: crate::image::Platform = "linux/amd64".parse().unwrap();
     let options = plan::Options {
         targets: Vec::new(),
+        every_stage: false,
         build_args: Default::default(),
         platforms: dockerfile::Platforms {
             build: platform.clone(),

@@ -24,6 +24,7 @@ impl Case {
         Self {
             options: Options {
                 targets: Vec::new(),
+                every_stage: false,
                 build_args: BTreeMap::new(),
                 platforms: Platforms {
                     build: platform.clone(),
