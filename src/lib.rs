@@ -28,7 +28,7 @@
 //! context     interrupt image layer net cloud rootfs
 //! snapshot    image layer rootfs store
 //! cache       image dockerfile layer plan net registry store layout
-//! execute     interrupt image layer plan net context rootfs dockerfile cache
+//! execute     interrupt image log layer plan net context rootfs dockerfile cache
 //! output      interrupt image log layer net registry store layout rootfs
 //! build       interrupt image log net dockerfile layer plan store layout registry context rootfs snapshot execute cache output
 //! cli         interrupt image net dockerfile plan registry context execute cache output log build layout store

@@ -147,3 +147,46 @@ fn nothing_is_drawn_where_nobody_looks() {
     );
     assert!(!drawn(&json), "{json}");
 }
+
+#[test]
+fn commands_side_by_side_speak_above_the_display() {
+    requires!(root);
+    let t = Sandbox::new();
+    let base = t.base();
+    // each waits for the other, so that both are shown at the same time
+    let meet = |own: &str, other: &str| {
+        format!(
+            "RUN --mount=type=cache,id=meeting,target=/m touch /m/{own} && echo {own} waits && \
+             n=0; while [ ! -e /m/{other} ]; do n=$((n+1)); [ $n -lt 600 ] || exit 9; sleep 0.1; done; sleep 0.5\n"
+        )
+    };
+    t.dockerfile(&format!(
+        "FROM {base} AS left\n{}FROM {base} AS right\n{}FROM scratch\nCOPY --from=left /tmp /a\nCOPY --from=right /tmp /b\n",
+        meet("a", "b"),
+        meet("b", "a"),
+    ));
+    let context = t.context();
+    let sent = on_terminal(
+        &t,
+        &format!(
+            "-c {} --no-push --jobs=2 --isolation=namespaces",
+            context.display()
+        ),
+    );
+    let screen = screen(&sent);
+    let whole = screen.join("\n");
+    for line in ["[left] a waits", "[right] b waits"] {
+        assert!(
+            screen.iter().any(|on_screen| on_screen == line),
+            "{line} in\n{whole}"
+        );
+    }
+    // a row of the display, drawn while the command was at work
+    let shown = format!(
+        " {}",
+        "RUN --mount=type=cache,id=meeting,target=/m touch /m/a && ec"
+    );
+    assert!(sent.matches(&shown).count() > 1, "{sent}");
+    let left = screen.iter().filter(|line| line.starts_with("  "));
+    assert_eq!(left.count(), 0, "nothing of the display stays:\n{whole}");
+}

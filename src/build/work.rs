@@ -117,13 +117,19 @@ impl Work<'_> {
             .builder
             .isolation
             .expect("an isolation is selected for every plan with a RUN");
+        let prefix = self.builder.prefix(self.position);
+        // what has a prefix is passed on by us, above the display
+        let has_terminal = prefix.is_none();
         let context = run::RunContext {
             executable: run::this_executable(),
             secret_env: &prepared.env,
             lent: &prepared.lent,
             interrupt: self.builder.interrupt,
             halt: &self.builder.halt,
-            prefix: self.builder.prefix(self.position),
+            prefix: prefix.map(|text| run::Prefix {
+                text,
+                progress: self.builder.timeline.progress().clone(),
+            }),
         };
         let refused = self.root.refused();
         if refused != Refused::default() {
@@ -132,7 +138,8 @@ impl Work<'_> {
             });
         }
         let outcome = {
-            let _terminal = self.builder.timeline.lend_terminal();
+            let timeline = self.builder.timeline;
+            let _terminal = has_terminal.then(|| timeline.lend_terminal());
             run::execute(isolation, &self.root, step, &context)?
         };
         if let Some(mut baseline) = self.baseline.take() {

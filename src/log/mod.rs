@@ -26,7 +26,7 @@ use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
 use line::{Line, Stamp};
-use progress::AboveProgress;
+use progress::Above;
 pub use progress::Progress;
 pub use quote::go_quote;
 
@@ -114,7 +114,11 @@ impl Level {
 
 /// Starts logging to stderr, above what `progress` shows, for the whole process and once.
 pub fn start(options: Options, progress: &Progress) {
-    let subscriber = subscriber(options, AboveProgress(progress.clone()));
+    let above = Above {
+        progress: progress.clone(),
+        writer: std::io::stderr(),
+    };
+    let subscriber = subscriber(options, above);
     let started = tracing::subscriber::set_global_default(subscriber);
     debug_assert!(started.is_ok(), "only the process edge starts the log");
 }

@@ -129,16 +129,24 @@ impl Drop for Task {
     }
 }
 
-/// A writer to standard error that the display gives way to.
-pub struct AboveProgress(pub Progress);
+/// A writer to the terminal that the display gives way to.
+pub struct Above<W> {
+    pub progress: Progress,
+    pub writer: W,
+}
 
-impl Write for AboveProgress {
+impl<W: Write> Write for Above<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.above(|| io::stderr().lock().write(bytes))
+        let writer = &mut self.writer;
+        self.progress.above(|| {
+            let written = writer.write(bytes)?;
+            writer.flush()?; // before the display is back
+            Ok(written)
+        })
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
+        self.writer.flush()
     }
 }
 

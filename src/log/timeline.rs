@@ -107,6 +107,11 @@ impl Timeline {
         }))
     }
 
+    /// Returns the display that shows the build.
+    pub fn progress(&self) -> &Progress {
+        &self.0.progress
+    }
+
     /// Keeps the display out of the way of a command, whose output goes to the terminal itself.
     pub fn lend_terminal(&self) -> Lent {
         self.0.progress.lend()

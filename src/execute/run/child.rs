@@ -12,7 +12,7 @@ use super::failure::{Failure, Step, errno};
 use super::idmap::IdMap;
 use super::in_place;
 use super::job::{self, GO, Job, Report, STOP, Status};
-use super::relay;
+use super::relay::{self, Prefix};
 use crate::interrupt::{Interrupt, Interrupted};
 
 /// The two maps of a user namespace.
@@ -39,7 +39,7 @@ pub struct Surroundings<'a> {
     /// Each of them ends the child.
     pub interrupts: &'a [&'a Interrupt],
     /// What stands before each line of its output; without it the output is the executor's own, untouched.
-    pub prefix: Option<&'a str>,
+    pub prefix: Option<&'a Prefix>,
 }
 
 /// Carries out a job in a child and waits for its end, or makes it end when it is interrupted.

@@ -106,7 +106,7 @@ fn start(
     let around = Surroundings {
         executable: context.executable,
         interrupts: &[context.interrupt, context.halt],
-        prefix: context.prefix.as_deref(),
+        prefix: context.prefix.as_ref(),
     };
     child::run(&around, &job, prepare, &descriptors)
 }

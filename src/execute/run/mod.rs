@@ -40,6 +40,7 @@ use crate::rootfs::{self, IdShift};
 pub use container::inside as inside_container;
 pub use execute::execute;
 pub use lent::{Lent, What};
+pub use relay::Prefix;
 pub use select::{Attempt, Error as SelectError, IsolationOptions, Requested, select};
 pub use user_namespace::{Error as UserNamespaceError, run_in_user_namespace};
 
@@ -119,7 +120,7 @@ pub struct RunContext<'a> {
     /// Ends the command too, because something else failed that the build needs.
     pub halt: &'a Interrupt,
     /// What stands before each line that the command prints; without it the output is passed through untouched.
-    pub prefix: Option<String>,
+    pub prefix: Option<Prefix>,
 }
 
 /// The file of this process, also when it has been moved away.

@@ -4,27 +4,44 @@ use std::io::{self, Read, Write};
 use std::process::{ChildStderr, ChildStdout};
 use std::thread::JoinHandle;
 
+use crate::log::Progress;
+use crate::log::progress::Above;
+
 /// A line longer than this is passed on in pieces, each with a prefix.
 const LONGEST_LINE: usize = 64 << 10;
 
 /// The threads that pass output on; dropped, it waits for the end of the output.
 pub struct Relays(Vec<JoinHandle<()>>);
 
+/// How the output of one of several commands is told from the others'.
+#[derive(Clone)]
+pub struct Prefix {
+    /// Stands before each line.
+    pub text: String,
+    /// What else is on the terminal, to be kept below.
+    pub progress: Progress,
+}
+
 /// Starts to pass on a child's output with `prefix` before each line.
-pub fn start(prefix: &str, stdout: Option<ChildStdout>, stderr: Option<ChildStderr>) -> Relays {
+pub fn start(prefix: &Prefix, stdout: Option<ChildStdout>, stderr: Option<ChildStderr>) -> Relays {
     let mut threads = Vec::new();
     let mut start = |relay: Box<dyn FnOnce() + Send>| {
         let thread = std::thread::Builder::new().name("output".to_owned());
         // without its thread the pipe closes, which the command notices
         threads.extend(thread.spawn(relay).ok());
     };
-    let prefix = prefix.as_bytes().to_vec();
+    let text = prefix.text.as_bytes().to_vec();
+    let progress = prefix.progress.clone();
     if let Some(stdout) = stdout {
-        let prefix = prefix.clone();
-        start(Box::new(move || pass_on(stdout, io::stdout(), &prefix)));
+        let (text, progress) = (text.clone(), progress.clone());
+        let writer = io::stdout();
+        let above = Above { progress, writer };
+        start(Box::new(move || pass_on(stdout, above, &text)));
     }
     if let Some(stderr) = stderr {
-        start(Box::new(move || pass_on(stderr, io::stderr(), &prefix)));
+        let writer = io::stderr();
+        let above = Above { progress, writer };
+        start(Box::new(move || pass_on(stderr, above, &text)));
     }
     Relays(threads)
 }
