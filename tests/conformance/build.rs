@@ -71,9 +71,10 @@ impl Place {
         self.path("out").join(isolation).join(&case.name)
     }
 
-    /// Returns the executor's arguments, for a work directory in `work/CASE`.
-    fn args(&self, case: &Case, isolation: &str) -> Vec<String> {
-        let out = format!("../../out/{isolation}/{}", case.name);
+    /// Returns the executor's arguments, for a work directory in `work/CASE` and outputs in `out/OUT/CASE`.
+    fn args(&self, case: &Case, isolation: &str, out: &str) -> Vec<String> {
+        let with_layout = out == "namespaces";
+        let out = format!("../../out/{out}/{}", case.name);
         let mut args = vec![
             "--context=context".to_owned(),
             "--no-push".into(),
@@ -83,7 +84,7 @@ impl Place {
             format!("--isolation={isolation}"),
             format!("--digest-file={out}/digest"),
         ];
-        if isolation == "namespaces" {
+        if with_layout {
             args.push(format!("--oci-layout-path={out}/layout"));
         }
         if !case.args.iter().any(|arg| arg.starts_with("--dockerfile")) {
@@ -95,11 +96,18 @@ impl Place {
 
     /// Builds a case on this machine.
     pub fn on_the_host(&self, case: &Case) -> Outcome {
-        let out = self.out(case, "namespaces");
+        self.on_the_host_into("namespaces", case, &[])
+    }
+
+    /// Builds a case on this machine with further arguments; what comes out goes to `out/OUT/CASE`.
+    pub fn on_the_host_into(&self, out: &str, case: &Case, more: &[String]) -> Outcome {
+        let args = self.args(case, "namespaces", out);
+        let out = self.out(case, out);
         let kaniko = out.join("kaniko");
-        fs_err::create_dir(&kaniko).unwrap();
+        fs_err::create_dir_all(&kaniko).unwrap();
         let output = Command::new(env!("CARGO_BIN_EXE_executor"))
-            .args(self.args(case, "namespaces"))
+            .args(args)
+            .args(more)
             .current_dir(self.work(case))
             .env_clear()
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
@@ -124,7 +132,7 @@ impl Place {
         let mut script = String::new();
         for case in cases {
             let args: Vec<String> = self
-                .args(case, "in-place")
+                .args(case, "in-place", "in-place")
                 .iter()
                 .map(|arg| quote(arg))
                 .collect();

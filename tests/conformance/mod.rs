@@ -6,6 +6,7 @@
 mod bases;
 mod build;
 mod buildah;
+mod cached;
 mod case;
 mod files;
 mod tree;
