@@ -86,6 +86,13 @@
 //! `GIT_PROTOCOL` through unless told to), a commit that is no branch's or tag's end may not be asked for; then all branches and tags come, with
 //! their whole history.
 //!
+//! # Certificates
+//!
+//! `--skip-tls-verify`, `--registry-certificate` and their kin are about registries, as their names and kaniko's help say: contexts, Dockerfiles
+//! and `ADD` from web servers trust what the system does, and a private authority is made known by `SSL_CERT_FILE` or `SSL_CERT_DIR`. A
+//! build that turns the check off for one registry must not take files from anywhere. For git repositories there is kaniko's own
+//! `--git insecure-skip-tls=true`.
+//!
 //! # Jobs in a cluster
 //!
 //! `executor job` checks its flags as a build would and passes them on in one spelling; what they take from this machine's environment (build

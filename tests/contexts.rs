@@ -6,7 +6,8 @@ use expect_test::expect;
 use tar::EntryType;
 
 use crate::support::crafted::{self, Member};
-use crate::support::{Finished, Image, Reply, Sandbox, Web, tool};
+use crate::support::registry::{PASSWORD, USER};
+use crate::support::{Finished, Image, Registry, Reply, Sandbox, Web, tool};
 use executor::image::Digest;
 
 /// A context as a tar that `options` compress, in which `app` is a directory with a Dockerfile too.
@@ -321,4 +322,33 @@ fn add_fetches_from_a_server() {
         t.build(["--no-push"]).failed(1, &message);
         assert_eq!(t.kaniko_dir(), "", "{instruction}");
     }
+}
+
+#[test]
+fn certificates_of_private_authorities() {
+    let mut t = Sandbox::with(Registry::tls());
+    let (host, ca) = (t.registry.host(), t.registry.ca());
+    fs_err::create_dir(t.path("docker")).unwrap();
+    fs_err::write(t.path("docker/config.json"), t.registry.docker_config()).unwrap();
+    t.env("DOCKER_CONFIG", t.path("docker"));
+    // a layer is a compressed tar, and so is a context
+    t.dockerfile("FROM scratch\nCOPY Dockerfile /\n");
+    let trusted = format!("--registry-certificate={host}={}", ca.display());
+    let image = t.build_and_pull("source", [&trusted]);
+    let blob = image.manifest["layers"][0]["digest"].as_str().unwrap();
+    let url = format!("https://{USER}:{PASSWORD}@{host}/v2/source/blobs/{blob}");
+    // flags about registries are not about contexts and ADD
+    for flag in [trusted.as_str(), "--skip-tls-verify"] {
+        let refused = run(&t, &url, &[flag]).failed(1, "SSL_CERT_FILE");
+        assert!(!refused.stderr.contains("Retrying"), "{refused}");
+        t.dockerfile(&format!("FROM scratch\nADD {url} /\n"));
+        t.build(["--no-push", flag]).failed(1, "SSL_CERT_FILE");
+    }
+    let git = format!("https://{host}/a.git");
+    run(&t, &git, &[]).failed(1, "SSL_CERT_FILE");
+    let option = "--git=insecure-skip-tls=true";
+    run(&t, &git, &[option]).failed(1, "/a.git answered 404");
+    t.env("SSL_CERT_FILE", ca);
+    run(&t, &url, &[]).succeeded();
+    t.build(["--no-push"]).succeeded();
 }

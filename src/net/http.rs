@@ -1,5 +1,6 @@
 //! HTTP clients: one for each set of TLS, proxy and redirect settings.
 
+use std::io;
 use std::sync::Arc;
 
 use reqwest::redirect::Policy;
@@ -109,4 +110,23 @@ pub(super) fn build(
         builder = builder.http1_only();
     }
     builder.build().map_err(|source| Error::Client { source })
+}
+
+/// Returns the TLS error at the end of a chain of causes.
+pub fn tls_error(error: &reqwest::Error) -> Option<&rustls::Error> {
+    let mut cause = std::error::Error::source(error);
+    while let Some(current) = cause {
+        if let Some(tls) = current.downcast_ref::<rustls::Error>() {
+            return Some(tls);
+        }
+        // an I/O error's `source` is that of the error inside it, which would be skipped
+        cause = match current
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref)
+        {
+            Some(inner) => Some(inner),
+            None => current.source(),
+        };
+    }
+    None
 }

@@ -28,7 +28,7 @@ use crate::log::timeline::Timeline;
 
 pub use download::{Download, Get};
 pub use environment::Environment;
-pub use http::{Identity, Profile, Redirects};
+pub use http::{Identity, Profile, Redirects, tls_error};
 pub use secret::Secret;
 
 /// Limits how long it may take to open a connection.
@@ -83,6 +83,11 @@ impl Error {
                 "check HTTP_PROXY, HTTPS_PROXY and the files named by --registry-certificate"
                     .to_owned(),
             ),
+            Self::Get { source, .. } if is_certificate(source) => Some(
+                "if its authority is a private one, name the file with the authority's certificate by SSL_CERT_FILE, or its \
+                 directory by SSL_CERT_DIR; flags about registries are about registries only"
+                    .to_owned(),
+            ),
             _ => None,
         }
     }
@@ -90,11 +95,18 @@ impl Error {
     /// Tells whether the same request may succeed later.
     fn is_transient(&self) -> bool {
         match self {
-            Self::Get { source, .. } => !source.is_builder() && !source.is_redirect(),
+            Self::Get { source, .. } => {
+                !source.is_builder() && !source.is_redirect() && !is_certificate(source)
+            }
             Self::Stalled { .. } => true,
             _ => false,
         }
     }
+}
+
+/// Tells whether a server's certificate was not accepted.
+fn is_certificate(error: &reqwest::Error) -> bool {
+    matches!(tls_error(error), Some(rustls::Error::InvalidCertificate(_)))
 }
 
 /// Settings of the whole process's network.

@@ -11,6 +11,7 @@ use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 
 use crate::image::{self, Digest, Platform};
+use crate::net::tls_error;
 
 use super::credentials;
 
@@ -363,25 +364,6 @@ impl Error {
         };
         matches!(tls_error(source), Some(rustls::Error::InvalidMessage(_)))
     }
-}
-
-/// Returns the TLS error at the end of a chain of causes.
-fn tls_error(error: &reqwest::Error) -> Option<&rustls::Error> {
-    let mut cause = error.source();
-    while let Some(current) = cause {
-        if let Some(tls) = current.downcast_ref::<rustls::Error>() {
-            return Some(tls);
-        }
-        // an I/O error's `source` is that of the error inside it, which would be skipped
-        cause = match current
-            .downcast_ref::<io::Error>()
-            .and_then(io::Error::get_ref)
-        {
-            Some(inner) => Some(inner),
-            None => current.source(),
-        };
-    }
-    None
 }
 
 #[cfg(test)]
