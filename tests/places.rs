@@ -178,3 +178,44 @@ fn a_script_with_two_builds_in_one_container() {
         assert_eq!(image.text("own"), "/bin/sh\n");
     }
 }
+
+#[test]
+fn paths_that_cannot_be_written_are_told_before_any_work() {
+    let t = Sandbox::new();
+    context(&t, "FROM scratch\nCOPY message /\n");
+    let dir = t.path("a directory");
+    fs_err::create_dir(&dir).unwrap();
+    let file = t.path("file");
+    fs_err::write(&file, "").unwrap();
+    let missing = t.path("missing/image.tar");
+    #[rustfmt::skip] // a table keeps its columns
+    let cases = [
+        ("--digest-file",                  &dir),
+        ("--image-name-with-digest-file",  &dir),
+        ("--tar-path",                     &dir),
+        ("--tar-path",                     &missing),
+        ("--oci-layout-path",              &file),
+    ];
+    for (flag, path) in cases {
+        let destination = format!("--destination={}", t.tag("app"));
+        let argument = format!("{flag}={}", path.display());
+        let finished = t.build([destination, argument]);
+        let finished = finished.failed(1, "error writing image: cannot ");
+        assert!(!finished.stderr.contains("COPY message"), "{finished}");
+        assert_eq!(t.registry.tags("app"), [""; 0], "{flag}");
+    }
+}
+
+#[test]
+fn contexts_and_dockerfiles_of_the_wrong_kind() {
+    let t = Sandbox::new();
+    context(&t, "FROM scratch\nCOPY message /\n");
+    let archive = t.context().join("archive.tar");
+    let archive = archive.to_str().unwrap();
+    let refused = t.executor(["--no-push", "--context", archive]);
+    refused.failed(1, &format!("an archive is given as `tar://{archive}`"));
+    t.build(["--no-push", "--cache", "--cache-repo=oci:"])
+        .failed(1, "invalid --cache-repo `oci:`: it names no directory");
+    let refused = t.build(["--no-push", "--dockerfile", "tree"]);
+    refused.failed(1, "`--dockerfile` names a file, such as");
+}

@@ -176,6 +176,15 @@ impl Error {
             Self::Directory { source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 Some("pass the directory with `--context`, or mount it at that path".into())
             }
+            Self::Directory { path, source } if source.kind() == io::ErrorKind::NotADirectory => {
+                Some(format!("an archive is given as `tar://{}`", path.display()))
+            }
+            Self::Read { path, source } if source.kind() == io::ErrorKind::IsADirectory => {
+                Some(format!(
+                    "`--dockerfile` names a file, such as `{}`; `--context` names a directory",
+                    path.join("Dockerfile").display()
+                ))
+            }
             Self::NotSupportedYet { .. } => {
                 Some("fetch it before the build and pass a local path".into())
             }

@@ -5,6 +5,7 @@
 mod checks;
 mod error;
 mod kept;
+mod places;
 mod prune;
 mod push;
 mod reports;
@@ -119,7 +120,6 @@ fn run_with(
         .iter()
         .map(|d| d.reference.clone())
         .collect();
-    // asking opens an upload, which is more than a dry run may do
     if options.build.check {
         let asked = settings::build(options, mounts);
         return match build::check(&clients.pull, &context, &dockerfile, &asked, means) {
@@ -130,6 +130,8 @@ fn run_with(
             }),
         };
     }
+    places::check(&options.output)?;
+    // asking opens an upload, which is more than a dry run may do
     if !options.registry.skip_push_permission_check && !options.build.dry_run {
         check_permission(net, &clients.push, &pushed_to(options, &destinations))?;
     }

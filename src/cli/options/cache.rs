@@ -61,6 +61,11 @@ pub fn store(given: Given<'_>) -> Option<shared::Options> {
 /// Reads a value of `--cache-repo`.
 pub fn repository(text: &str) -> Result<Repository, Error> {
     if let Some(path) = text.strip_prefix("oci:") {
+        if path.is_empty() {
+            return Err(Error::Combination(
+                "invalid --cache-repo `oci:`: it names no directory",
+            ));
+        }
         return Ok(Repository::Layouts(Path::new("/").join(path)));
     }
     let error = |source| Error::CacheRepo {
