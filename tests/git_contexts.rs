@@ -246,3 +246,49 @@ fn private_repositories() {
     let refused = build(&t, &web.url("/app.git"), &[]).failed(1, "answered 401");
     assert!(!refused.stderr.contains("wrong-token"), "{refused}");
 }
+
+#[test]
+fn a_commit_has_a_time() {
+    let t = Sandbox::new();
+    let made = repositories(&t);
+    let web = serve(made.root.clone(), None);
+    let url = web.url("/app.git");
+    build(&t, &url, &["--build-arg=SOURCE_DATE_EPOCH=context"]).succeeded();
+    let app = made.root.join("app.git");
+    let seconds = git(&app, &["log", "-1", "--format=%ct", "main"]);
+    let time = time::OffsetDateTime::from_unix_timestamp(seconds.parse().unwrap()).unwrap();
+    let format = &time::format_description::well_known::Rfc3339;
+    assert_eq!(pull(&t).config["created"], time.format(format).unwrap());
+}
+
+#[test]
+fn an_archive_has_a_time() {
+    let t = Sandbox::new();
+    t.dockerfile("FROM scratch\nCOPY . /\n");
+    let context = t.context();
+    let mtime = [
+        "--mtime=@70",
+        "-C",
+        context.to_str().unwrap(),
+        "-cf",
+        "-",
+        ".",
+    ];
+    let tar = tool_in(&context, "tar", mtime);
+    for (header, time) in [
+        (
+            Some("Thu, 01 Jan 1970 00:01:40 GMT"),
+            "1970-01-01T00:01:40Z",
+        ),
+        (None, "1970-01-01T00:01:10Z"),
+    ] {
+        let mut reply = Reply::ok(tar.clone());
+        if let Some(modified) = header {
+            reply = reply.header("Last-Modified", modified);
+        }
+        let web = Web::new(move |_| reply.clone());
+        let url = web.url("/context.tar");
+        build(&t, &url, &["--build-arg=SOURCE_DATE_EPOCH=context"]).succeeded();
+        assert_eq!(pull(&t).config["created"], time);
+    }
+}

@@ -34,7 +34,8 @@ pub fn from_file(path: &Path, root: &Rootfs) -> Result<(), Error> {
     let name = path.display().to_string();
     let opened = fs_err::File::open(path);
     let file = opened.map_err(|source| archive_error(&name, source.into()))?;
-    unpack(file, root).map_err(|error| archive_error(&name, error))
+    unpack(file, root).map_err(|error| archive_error(&name, error))?;
+    Ok(())
 }
 
 /// Unpacks standard input.
@@ -48,11 +49,12 @@ pub fn from_stdin(root: &Rootfs) -> Result<(), Error> {
     if !matches!(kind, Ok(kind) if kind != FileType::CharacterDevice) {
         return Err(Error::NoInput);
     }
-    unpack(stdin, root).map_err(|error| archive_error("standard input", error))
+    unpack(stdin, root).map_err(|error| archive_error("standard input", error))?;
+    Ok(())
 }
 
-/// Unpacks what a server sends, while it arrives.
-pub fn from_url(url: &Url, net: &Net, root: &Rootfs) -> Result<(), Error> {
+/// Unpacks what a server sends, while it arrives; returns when it was made, as the server says, else by its newest entry.
+pub fn from_url(url: &Url, net: &Net, root: &Rootfs) -> Result<Option<i64>, Error> {
     let name = redacted(url);
     info!("Retrieving https tar file");
     let download = net
@@ -62,10 +64,12 @@ pub fn from_url(url: &Url, net: &Net, root: &Rootfs) -> Result<(), Error> {
         let status = download.status;
         return Err(Error::Status { url: name, status });
     }
-    unpack(download.decoded(), root).map_err(|error| archive_error(&name, error))?;
+    let modified = download.last_modified();
+    let unpacked = unpack(download.decoded(), root);
+    let newest = unpacked.map_err(|error| archive_error(&name, error))?;
     info!("Retrieved https tar file");
     info!("Extracted https tar file");
-    Ok(())
+    Ok(Some(modified.unwrap_or(newest)))
 }
 
 fn archive_error(name: &str, source: ArchiveError) -> Error {
@@ -75,22 +79,20 @@ fn archive_error(name: &str, source: ArchiveError) -> Error {
     }
 }
 
-/// Unpacks an archive as a layer would be, but that names which mark deletions there are plain files here.
-fn unpack(input: impl Read + Send, root: &Rootfs) -> Result<(), ArchiveError> {
+/// Unpacks an archive as a layer would be, but that names which mark deletions there are plain files here; returns the time of the
+/// newest entry.
+fn unpack(input: impl Read + Send, root: &Rootfs) -> Result<i64, ArchiveError> {
     let limits = Limits {
         unpacked: Some(root.free_space()?.saturating_sub(RESERVE)),
         ..Limits::default()
     };
     let mut reader = Reader::new(decompress(BufReader::new(input))?, limits);
     let mut batch = root.batch();
-    let mut is_empty = true;
+    let mut newest = None;
     while let Some(entry) = reader.next()? {
         batch.put(&entry, &mut reader)?;
-        is_empty = false;
+        newest = newest.max(Some(entry.mtime.seconds));
     }
     batch.finish()?;
-    match is_empty {
-        true => Err(ArchiveError::Empty),
-        false => Ok(()),
-    }
+    newest.ok_or(ArchiveError::Empty)
 }

@@ -37,6 +37,8 @@ pub struct Context {
     pub ignore: Matcher,
     /// Copies belong to whom the files belong to; else to root.
     pub keeps_owners: bool,
+    /// When what was fetched was made, in seconds since 1970: a commit, or what a server or an archive says.
+    pub time: Option<i64>,
     _fetched: Option<Fetched>,
 }
 
@@ -223,7 +225,7 @@ pub fn is_local(options: &Options) -> Result<bool, Error> {
 /// # Spec
 /// Compat spec 1.6 and 4; language spec IGN-1, IGN-2, IGN-7.
 pub fn open(options: &Options, means: Means<'_>) -> Result<(Context, DockerfileText), Error> {
-    let (root, fetched) = files(
+    let (root, fetched, time) = files(
         Location::of(options)?,
         &options.sub_path,
         &options.git,
@@ -241,6 +243,7 @@ pub fn open(options: &Options, means: Means<'_>) -> Result<(Context, DockerfileT
         root,
         ignore,
         keeps_owners: false,
+        time,
         _fetched: fetched,
     };
     Ok((context, dockerfile))
@@ -270,7 +273,7 @@ pub fn open_named(location: &str, git: &GitOptions, means: Means<'_>) -> Result<
         location,
         Location::File(_) | Location::Web(_) | Location::Stdin
     );
-    let (root, fetched) = files(location, "", &git, means)?;
+    let (root, fetched, time) = files(location, "", &git, means)?;
     let path = root.path().join(".dockerignore");
     let ignore = match is_directory {
         true => lookup::read_if_there(&path)?.map(|text| parse_ignore(path, &text)),
@@ -281,6 +284,7 @@ pub fn open_named(location: &str, git: &GitOptions, means: Means<'_>) -> Result<
         root,
         ignore,
         keeps_owners,
+        time,
         _fetched: fetched,
     })
 }
@@ -289,34 +293,42 @@ fn parse_ignore(path: PathBuf, text: &[u8]) -> Result<Matcher, Error> {
     dockerignore::parse(text).map_err(|source| Error::Ignore { path, source })
 }
 
-/// Returns the directory with the files of a context, fetched first if it is elsewhere.
+/// Returns the directory with the files of a context, fetched first if it is elsewhere, and when those were made.
 fn files(
     location: Location,
     sub_path: &str,
     git: &GitOptions,
     means: Means<'_>,
-) -> Result<(Rootfs, Option<Fetched>), Error> {
+) -> Result<(Rootfs, Option<Fetched>, Option<i64>), Error> {
     if let Location::Directory(path) = location {
-        return Ok((open_directory(means.current_dir.join(path))?, None));
+        let root = open_directory(means.current_dir.join(path))?;
+        return Ok((root, None, None));
     }
     let fetched = Fetched::create(means.place, means.interrupt);
     let fetched = fetched.map_err(|source| Error::Place { source })?;
     let root = Rootfs::create(fetched.path().join("files"))?;
     let mut below = sub_path.to_owned();
+    let mut time = None;
     match location {
         Location::Git(text) => {
-            let inside = clone(&text, git, means.net, root.path())?;
+            let (inside, id) = clone(&text, git, means.net, root.path())?;
             below = format!("{inside}/{below}");
+            time = Some(git::commit_time(root.path(), &id)?);
         }
         Location::File(path) => archive::from_file(&means.current_dir.join(path), &root)?,
-        Location::Web(url) => archive::from_url(&url, means.net, &root)?,
+        Location::Web(url) => time = archive::from_url(&url, means.net, &root)?,
         Location::Directory(_) | Location::Stdin => archive::from_stdin(&root)?,
     }
-    Ok((sub_directory(root, &below)?, Some(fetched)))
+    Ok((sub_directory(root, &below)?, Some(fetched), time))
 }
 
-/// Clones a repository into `dir` and returns the directory of it that was named.
-fn clone(text: &str, options: &GitOptions, net: &Net, dir: &Path) -> Result<String, Error> {
+/// Clones a repository into `dir` and returns the directory of it that was named, and the commit.
+fn clone(
+    text: &str,
+    options: &GitOptions,
+    net: &Net,
+    dir: &Path,
+) -> Result<(String, String), Error> {
     let scheme = if options.plain { "http" } else { "https" };
     let spec = git::Spec::parse(text, scheme).ok_or(Error::NoUrl)?;
     let mut access = options.access();
@@ -334,8 +346,8 @@ fn clone(text: &str, options: &GitOptions, net: &Net, dir: &Path) -> Result<Stri
         depth: options.depth.unwrap_or(1),
         submodules: options.submodules,
     };
-    git::clone(&remote, &wanted, extent, dir)?;
-    Ok(spec.sub_directory)
+    let id = git::clone(&remote, &wanted, extent, dir)?;
+    Ok((spec.sub_directory, id))
 }
 
 fn open_directory(path: PathBuf) -> Result<Rootfs, Error> {

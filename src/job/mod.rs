@@ -121,7 +121,7 @@ fn run_with(
         .map(|d| d.reference.clone())
         .collect();
     if options.build.check {
-        let asked = settings::build(options, mounts);
+        let asked = settings::build(options, mounts, context.time);
         return match build::check(&clients.pull, &context, &dockerfile, &asked, means) {
             Ok(checked) => checks::report(&checked, &dockerfile),
             Err(cause) => Err(Error::Build {
@@ -138,7 +138,7 @@ fn run_with(
     let cache = options.cache.clone();
     let cache =
         cache.map(|options| LayerCache::new(options, clients.push.clone(), clients.store.clone()));
-    let asked = settings::build(options, mounts);
+    let asked = settings::build(options, mounts, context.time);
     let failed = |cause, dockerfile| Error::Build {
         dockerfile,
         cause: Box::new(cause),

@@ -58,7 +58,11 @@ pub fn mounts(asked: &options::Options) -> Result<MountOptions, Error> {
     })
 }
 
-pub fn build(asked: &options::Options, mounts: MountOptions) -> build::Options {
+pub fn build(
+    asked: &options::Options,
+    mounts: MountOptions,
+    context_time: Option<i64>,
+) -> build::Options {
     let given = &asked.build;
     let host = Platform::host();
     build::Options {
@@ -74,7 +78,7 @@ pub fn build(asked: &options::Options, mounts: MountOptions) -> build::Options {
             platform_is_explicit: given.platform.is_some(),
             source_date_epoch: given.source_date_epoch,
             contexts: given.contexts.clone(),
-            context_time: None,
+            context_time,
         },
         work_dir: match &asked.kaniko_dir {
             KanikoDir::At(dir) => Some(dir.clone()),

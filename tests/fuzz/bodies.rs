@@ -57,7 +57,6 @@ fn planned(dockerfile: &Dockerfile) {
     let platform: Platform = "linux/amd64".parse().unwrap();
     let options = plan::Options {
         targets: Vec::new(),
-
         every_stage: false,
         build_args: BTreeMap::from([("A".to_owned(), "a b".to_owned())]),
         platforms: Platforms {
