@@ -36,6 +36,7 @@ mod reports;
 mod run_isolation;
 mod stages;
 mod support;
+mod transport;
 mod terminal;
 mod timeout;
 mod warm;

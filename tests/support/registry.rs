@@ -20,9 +20,19 @@ pub struct Registry {
     auth: Auth,
 }
 
+/// What a registry is like.
+#[derive(Default)]
+struct Kind {
+    tls: bool,
+    auth: Auth,
+    client_certificates: bool,
+    mirror_of: Option<String>,
+}
+
 /// What a registry asks for.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum Auth {
+    #[default]
     Nothing,
     Basic,
     Token,
@@ -31,32 +41,60 @@ enum Auth {
 impl Registry {
     /// Starts a registry over plain HTTP that asks for nothing.
     pub fn plain() -> Self {
-        Self::start(false, Auth::Nothing)
+        Self::start(Kind::default())
     }
 
     /// Starts a registry over plain HTTP with basic authentication.
     pub fn basic_auth() -> Self {
-        Self::start(false, Auth::Basic)
+        Self::start(Kind {
+            auth: Auth::Basic,
+            ..Kind::default()
+        })
     }
 
     /// Starts a registry over TLS with a private CA and basic authentication.
     pub fn tls() -> Self {
-        Self::start(true, Auth::Basic)
+        Self::start(Kind {
+            tls: true,
+            auth: Auth::Basic,
+            ..Kind::default()
+        })
+    }
+
+    /// Starts a registry over TLS that serves only who has a certificate of its CA.
+    pub fn mutual_tls() -> Self {
+        Self::start(Kind {
+            tls: true,
+            client_certificates: true,
+            ..Kind::default()
+        })
+    }
+
+    /// Starts a registry that fetches from another what it does not have.
+    pub fn mirror_of(origin: &Self) -> Self {
+        Self::start(Kind {
+            mirror_of: Some(format!("http://{}", origin.host())),
+            ..Kind::default()
+        })
     }
 
     /// Starts a registry over plain HTTP that wants tokens from a token server, which asks for the password.
     pub fn token_auth() -> Self {
-        Self::start(false, Auth::Token)
+        Self::start(Kind {
+            auth: Auth::Token,
+            ..Kind::default()
+        })
     }
 
-    fn start(tls: bool, auth: Auth) -> Self {
+    fn start(kind: Kind) -> Self {
         // a port that was free a moment ago may be taken by another test meanwhile
         (0..20)
-            .find_map(|_| Self::try_start(tls, auth))
+            .find_map(|_| Self::try_start(&kind))
             .expect("docker-registry (Debian package) starts within 20 attempts")
     }
 
-    fn try_start(tls: bool, auth: Auth) -> Option<Self> {
+    fn try_start(kind: &Kind) -> Option<Self> {
+        let Kind { tls, auth, .. } = *kind;
         let dir = tempfile::tempdir().unwrap();
         let port = TcpListener::bind("127.0.0.1:0")
             .unwrap()
@@ -70,7 +108,14 @@ impl Registry {
         if tls {
             write_certificates(dir.path());
             let at = dir.path().display();
-            config += &format!("  tls: {{certificate: {at}/server.pem, key: {at}/server.key}}\n");
+            config += &format!("  tls: {{certificate: {at}/server.pem, key: {at}/server.key");
+            if kind.client_certificates {
+                config += &format!(", clientcas: [{at}/ca.pem]");
+            }
+            config += "}\n";
+        }
+        if let Some(origin) = &kind.mirror_of {
+            config += &format!("proxy: {{remoteurl: \"{origin}\"}}\n");
         }
         if auth == Auth::Basic {
             let line = super::tool("htpasswd", ["-Bbn", USER, PASSWORD]);
@@ -122,6 +167,18 @@ impl Registry {
     /// Returns the file that holds the private CA's certificate.
     pub fn ca(&self) -> PathBuf {
         self.dir.path().join("ca.pem")
+    }
+
+    /// Returns a certificate of the CA for a client, and its key.
+    pub fn client_certificate(&self) -> (PathBuf, PathBuf) {
+        let file = |name| self.dir.path().join(name);
+        (file("client.pem"), file("client.key"))
+    }
+
+    /// Returns what was asked, a line a request, with protocol, status and user agent.
+    pub fn access_log(&self) -> Vec<String> {
+        let text = fs_err::read_to_string(self.dir.path().join("requests")).unwrap();
+        text.lines().map(str::to_owned).collect()
     }
 
     /// Returns the text of a Docker `config.json` that logs in here.
@@ -189,9 +246,11 @@ impl Drop for Registry {
     }
 }
 
-/// Writes `ca.pem`, `server.pem` and `server.key` for 127.0.0.1.
+/// Writes `ca.pem`, `server.pem` and `server.key` for 127.0.0.1, and `client.pem` and `client.key` for who asks it.
 fn write_certificates(dir: &Path) {
-    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+    use rcgen::{
+        BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    };
     let ca_key = KeyPair::generate().unwrap();
     let mut ca = CertificateParams::new(Vec::new()).unwrap();
     ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -205,4 +264,10 @@ fn write_certificates(dir: &Path) {
     fs_err::write(dir.join("ca.pem"), ca_certificate.pem()).unwrap();
     fs_err::write(dir.join("server.pem"), server.pem()).unwrap();
     fs_err::write(dir.join("server.key"), key.serialize_pem()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let mut client = CertificateParams::new(vec!["client".to_owned()]).unwrap();
+    client.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    let client = client.signed_by(&key, &issuer).unwrap();
+    fs_err::write(dir.join("client.pem"), client.pem()).unwrap();
+    fs_err::write(dir.join("client.key"), key.serialize_pem()).unwrap();
 }

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
+use std::sync::Mutex;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
@@ -14,6 +15,14 @@ use super::registry::{PASSWORD, USER};
 
 pub const SERVICE: &str = "test-registry";
 const ISSUER: &str = "test-issuer";
+
+/// What token servers of this process were asked.
+static ASKED: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Returns the first lines of the requests for tokens, of all tests.
+pub fn asked() -> Vec<String> {
+    ASKED.lock().unwrap().clone()
+}
 
 /// Starts a server that gives tokens to whoever knows the password, writes the certificate of its key to `certificate`, and
 /// returns the registry's configuration for it. It serves as long as the test process lives.
@@ -41,6 +50,7 @@ pub fn start(certificate: &Path) -> String {
 fn answer(mut stream: &TcpStream, key: &KeyPair, chain: &str) {
     let mut lines = BufReader::new(stream).lines().map(Result::unwrap);
     let request = lines.next().unwrap_or_default();
+    ASKED.lock().unwrap().push(request.clone());
     let headers: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
     let wanted = format!("basic {}", STANDARD.encode(format!("{USER}:{PASSWORD}")));
     let is_known = headers.iter().any(|header| {
