@@ -81,17 +81,27 @@ fn a_proxy_leads_to_registries_unless_they_are_excepted() {
     let proxy = Proxy::to(t.registry.host());
     t.env("HTTP_PROXY", proxy.url());
     t.env("NO_PROXY", "excepted.test,10.0.0.0/8");
-    let flags = ["--insecure", "--insecure-pull", "--destination=registry.test/app"];
+    let flags = [
+        "--insecure",
+        "--insecure-pull",
+        "--destination=registry.test/app",
+    ];
     t.build(flags).succeeded();
     assert_eq!(Image::pull(&t.registry, &t.tag("app")).layer_count(), 2);
     let seen = proxy.seen();
     assert!(
-        seen.iter().all(|line| line.contains(" http://registry.test/")),
+        seen.iter()
+            .all(|line| line.contains(" http://registry.test/")),
         "{seen:?}"
     );
     t.build(["--insecure", "--destination=excepted.test/app"])
         .failed(1, "error checking push permissions");
-    assert!(!proxy.seen().iter().any(|line| line.contains("excepted.test")));
+    assert!(
+        !proxy
+            .seen()
+            .iter()
+            .any(|line| line.contains("excepted.test"))
+    );
 }
 
 #[test]
@@ -101,7 +111,10 @@ fn a_proxy_only_passes_on_what_is_encrypted() {
     small(&t, "localhost.test:5000/base");
     let proxy = Proxy::to(t.registry.host());
     t.env("https_proxy", proxy.url());
-    let config = t.registry.docker_config().replace(&t.registry.host(), "localhost.test:5000");
+    let config = t
+        .registry
+        .docker_config()
+        .replace(&t.registry.host(), "localhost.test:5000");
     t.env("DOCKER_AUTH_CONFIG", config);
     t.build([
         "--skip-tls-verify-registry=localhost.test:5000",
@@ -111,20 +124,28 @@ fn a_proxy_only_passes_on_what_is_encrypted() {
     assert_eq!(Image::pull(&t.registry, &t.tag("app")).layer_count(), 2);
     let seen = proxy.seen();
     assert!(
-        seen.iter().all(|line| line.starts_with("CONNECT localhost.test:5000 ")),
+        seen.iter()
+            .all(|line| line.starts_with("CONNECT localhost.test:5000 ")),
         "{seen:?}"
     );
 }
 
 #[test]
 fn http_2_is_spoken_unless_it_is_switched_off() {
-    for (switch, protocol, other) in [("false", "HTTP/2.0", "HTTP/1.1"), ("true", "HTTP/1.1", "HTTP/2.0")] {
+    for (switch, protocol, other) in [
+        ("false", "HTTP/2.0", "HTTP/1.1"),
+        ("true", "HTTP/1.1", "HTTP/2.0"),
+    ] {
         let mut t = Sandbox::with(Registry::tls());
         t.base();
         small(&t, &t.tag("base"));
         t.env("DOCKER_AUTH_CONFIG", t.registry.docker_config());
         t.env("FF_KANIKO_DISABLE_HTTP2", switch);
-        let ca = format!("--registry-certificate={}={}", t.registry.host(), t.registry.ca().display());
+        let ca = format!(
+            "--registry-certificate={}={}",
+            t.registry.host(),
+            t.registry.ca().display()
+        );
         let layout = t.path("layout");
         t.build([
             format!("--destination={}", t.tag("app")),
@@ -134,13 +155,18 @@ fn http_2_is_spoken_unless_it_is_switched_off() {
         .succeeded();
         t.executor(["push", layout.to_str().unwrap(), "-d", &t.tag("again"), &ca])
             .succeeded();
-        let ours: Vec<String> = t.registry.access_log()
+        let ours: Vec<String> = t
+            .registry
+            .access_log()
             .into_iter()
             .filter(|line| line.contains("kaniko/"))
             .collect();
         let with = |protocol: &str| ours.iter().filter(|line| line.contains(protocol)).count();
         assert!(with(protocol) >= 10 && with(other) == 0, "{ours:#?}");
-        assert!(ours.iter().any(|line| line.contains("/v2/again/manifests/")));
+        assert!(
+            ours.iter()
+                .any(|line| line.contains("/v2/again/manifests/"))
+        );
     }
 }
 
@@ -149,9 +175,13 @@ fn a_registry_may_want_to_know_who_we_are() {
     let t = Sandbox::with(Registry::mutual_tls());
     small(&t, "scratch");
     let host = t.registry.host();
-    let ca = format!("--registry-certificate={host}={}", t.registry.ca().display());
+    let ca = format!(
+        "--registry-certificate={host}={}",
+        t.registry.ca().display()
+    );
     let destination = format!("--destination={}", t.tag("app"));
-    t.build([&destination, &ca]).failed(1, "error checking push permissions");
+    t.build([&destination, &ca])
+        .failed(1, "error checking push permissions");
     let (certificate, key) = t.registry.client_certificate();
     let identity = format!(
         "--registry-client-cert={host}={},{}",
@@ -162,7 +192,8 @@ fn a_registry_may_want_to_know_who_we_are() {
     assert_eq!(t.registry.tags("app"), ["latest"]);
     // another registry's certificate does not help
     let elsewhere = identity.replace(&host, "example.com");
-    t.build([&destination, &ca, &elsewhere]).failed(1, "error checking push permissions");
+    t.build([&destination, &ca, &elsewhere])
+        .failed(1, "error checking push permissions");
 }
 
 #[test]
@@ -176,7 +207,7 @@ fn storage_elsewhere_sees_no_credentials() {
     };
     let elsewhere = storage.url("");
     let front = Web::new(move |request| {
-        if request.headers.get("authorization").is_none() {
+        if !request.headers.contains_key("authorization") {
             return Reply::new(401).header("WWW-Authenticate", "Basic realm=\"x\"");
         }
         match request.target.contains("/blobs/") {
@@ -192,7 +223,12 @@ fn storage_elsewhere_sees_no_credentials() {
     let finished = t.build(["--no-push", "--verbosity=trace"]).succeeded();
     assert!(!storage.seen().is_empty());
     for request in storage.seen() {
-        assert_eq!(request.headers.get("authorization"), None, "{}", request.target);
+        assert_eq!(
+            request.headers.get("authorization"),
+            None,
+            "{}",
+            request.target
+        );
         assert!(!format!("{request:?}").contains("hidden"));
     }
     assert!(!finished.stderr.contains("hidden") && !finished.stderr.contains("dTpoaWRkZW4"));
@@ -202,10 +238,17 @@ fn storage_elsewhere_sees_no_credentials() {
 fn fetch(upstream: &str, target: &str) -> Reply {
     let mut server = TcpStream::connect(upstream).unwrap();
     let accept = "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json";
-    write!(server, "GET {target} HTTP/1.0\r\nHost: {upstream}\r\nAccept: {accept}\r\n\r\n").unwrap();
+    write!(
+        server,
+        "GET {target} HTTP/1.0\r\nHost: {upstream}\r\nAccept: {accept}\r\n\r\n"
+    )
+    .unwrap();
     let mut answer = Vec::new();
     server.read_to_end(&mut answer).unwrap();
-    let end = answer.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
+    let end = answer
+        .windows(4)
+        .position(|window| window == b"\r\n\r\n")
+        .unwrap();
     let head = String::from_utf8_lossy(&answer[..end]).into_owned();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
     let mut reply = Reply {
@@ -213,7 +256,9 @@ fn fetch(upstream: &str, target: &str) -> Reply {
         ..Reply::new(status)
     };
     for line in head.lines() {
-        if let Some((name @ ("Content-Type" | "Docker-Content-Digest"), value)) = line.split_once(": ") {
+        if let Some((name @ ("Content-Type" | "Docker-Content-Digest"), value)) =
+            line.split_once(": ")
+        {
             reply = reply.header(name, value);
         }
     }
@@ -246,8 +291,13 @@ fn a_token_for_a_mount_covers_both_repositories() {
     t.base();
     small(&t, &t.tag("base"));
     fs_err::create_dir(t.path("home/.docker")).unwrap();
-    fs_err::write(t.path("home/.docker/config.json"), t.registry.docker_config()).unwrap();
-    t.build([format!("--destination={}", t.tag("app"))]).succeeded();
+    fs_err::write(
+        t.path("home/.docker/config.json"),
+        t.registry.docker_config(),
+    )
+    .unwrap();
+    t.build([format!("--destination={}", t.tag("app"))])
+        .succeeded();
     assert_eq!(Image::pull(&t.registry, &t.tag("app")).layer_count(), 2);
     let log = t.registry.access_log();
     let mount = log
@@ -256,7 +306,10 @@ fn a_token_for_a_mount_covers_both_repositories() {
         .unwrap_or_else(|| panic!("no mount: {log:#?}"));
     assert!(mount.contains(" 201 "), "{mount}");
     let asked = token::asked();
-    let both = |query: &String| query.contains("repository%3Aapp%3Apull%2Cpush") && query.contains("repository%3Abase%3Apull");
+    let both = |query: &String| {
+        query.contains("repository%3Aapp%3Apull%2Cpush")
+            && query.contains("repository%3Abase%3Apull")
+    };
     assert!(asked.iter().any(both), "{asked:#?}");
 }
 
@@ -266,7 +319,8 @@ fn registries_are_told_who_asks() {
     t.base();
     small(&t, &t.tag("base"));
     t.env("UPSTREAM_CLIENT_TYPE", "ci-runner");
-    t.build([format!("--destination={}", t.tag("app"))]).succeeded();
+    t.build([format!("--destination={}", t.tag("app"))])
+        .succeeded();
     let version = tool(env!("CARGO_BIN_EXE_executor"), ["version"]);
     let version = version.trim().rsplit('v').next().unwrap().to_owned();
     let want = format!("\"kaniko/{version},ci-runner\"");

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::dockerfile::{self, Span};
 use crate::execute::mount;
-use crate::image::{self, Digest, ImageRef};
+use crate::image::{self, Digest, ImageRef, Platform};
 use crate::interrupt::Interrupted;
 use crate::log::units;
 use crate::plan::{PlannedStage, Step};
@@ -75,6 +75,8 @@ pub enum Error {
     Mount(mount::Error),
     #[error("{0} is not allowed")]
     NotAllowed(&'static str),
+    #[error("its command is for {platform}, and nothing here runs that")]
+    Machine { platform: Box<Platform> },
     #[error("cannot isolate commands")]
     Isolation(#[source] execute::run::SelectError),
     #[error(transparent)]
@@ -179,6 +181,10 @@ impl Error {
                 source.downcast_ref().and_then(rootfs::Error::help)
             }
             Self::NotAllowed(what) => Some(format!("allow it with `--allow {what}`")),
+            Self::Machine { platform } => Some(format!(
+                "register an emulator for {} with binfmt_misc on the host, or build on such a machine and join the images by `executor index create`",
+                platform.architecture
+            )),
             Self::Pipe { .. }
             | Self::LayoutImage { .. }
             | Self::Assemble(_)

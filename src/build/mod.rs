@@ -18,6 +18,7 @@ mod isolate;
 mod jobs;
 mod keys;
 mod lookahead;
+mod machine;
 mod outline;
 mod outlook;
 mod pins;
@@ -245,9 +246,10 @@ pub fn build(
     );
     Ok(Built {
         image,
-        _removal: removal,
-        _workspaces: workspace,
-        _isolation: isolation,
+        removal,
+        workspaces: Some(workspace),
+        isolation,
+        _kept: None,
     })
 }
 
@@ -255,9 +257,38 @@ pub fn build(
 pub struct Built {
     pub image: BuiltImage,
     // in this order: a root is removed before its directory, and the isolation's own directory once it is empty
-    _removal: Option<Removal>,
-    _workspaces: Workspaces,
-    _isolation: Option<Closing>,
+    removal: Option<Removal>,
+    workspaces: Option<Workspaces>,
+    isolation: Option<Closing>,
+    /// The blobs, once the work directory is given up.
+    _kept: Option<tempfile::TempDir>,
+}
+
+impl Built {
+    /// Gives up the work directory, so that another build can have it; the image's blobs go to a place of their own.
+    pub fn release(self) -> Result<Self, Error> {
+        let Self {
+            image,
+            removal,
+            workspaces,
+            isolation,
+            ..
+        } = self;
+        let kept = match &workspaces {
+            Some(workspaces) => Some(workspaces.first.set_blobs_aside()?),
+            None => None,
+        };
+        drop(removal);
+        drop(workspaces);
+        drop(isolation);
+        Ok(Self {
+            image,
+            removal: None,
+            workspaces: None,
+            isolation: None,
+            _kept: kept,
+        })
+    }
 }
 
 /// The work directories of a build.

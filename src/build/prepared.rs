@@ -8,7 +8,7 @@ use super::images::Library;
 use super::lookahead::Lookahead;
 use super::outlook::{self, At, Prospect};
 use super::pins::{self, Pins};
-use super::{Error, Options, assemble, error, family, frontend, keys, report_findings};
+use super::{Error, Options, assemble, error, family, frontend, keys, machine, report_findings};
 use crate::cache::LayerCache;
 use crate::cache::key::Writing;
 use crate::context::{self, Context, DockerfileText};
@@ -151,6 +151,12 @@ fn made_anew(plan: &Plan, names: &[String]) -> BTreeSet<usize> {
 }
 
 impl Prepared<'_> {
+    /// Refuses commands for machines that are neither this one nor emulated, before any work.
+    pub fn check_machines(&self) -> Result<(), Error> {
+        let executed = self.executed(&self.lookahead.prospects(&self.plan));
+        machine::check(&self.plan, &self.bases, &executed)
+    }
+
     /// Returns the steps that must be executed, as far as it is known which layers there are.
     pub(super) fn executed(&self, prospects: &[Prospect]) -> Vec<At> {
         outlook::executed(prospects, &self.plan, &self.lookahead.found()).collect()

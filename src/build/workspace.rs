@@ -92,6 +92,23 @@ impl Workspace {
     pub fn blobs(&self) -> PathBuf {
         self.dir.join("blobs")
     }
+
+    /// Moves the blobs to a directory that outlives this; a store that is open stays so.
+    pub fn set_blobs_aside(&self) -> Result<tempfile::TempDir, Error> {
+        let parent = match (&self.temporary, self.dir.parent()) {
+            (Some(_), Some(parent)) => parent,
+            _ => &self.dir,
+        };
+        let fresh = tempfile::Builder::new().prefix("built-").tempdir_in(parent);
+        let moved = fresh.and_then(|fresh| {
+            fs_err::rename(self.blobs(), fresh.path().join("blobs"))?;
+            Ok(fresh)
+        });
+        moved.map_err(|source| Error::Workspace {
+            dir: self.dir.clone(),
+            source,
+        })
+    }
 }
 
 impl Drop for Workspace {

@@ -34,6 +34,11 @@ pub fn check(options: &Options) -> Result<(), Error> {
             "--compression=zstd cannot be used with --tar-path, a Docker schema2 tarball has no zstd layers",
         );
     }
+    if output.tar_path.is_some() && options.build.platforms.len() > 1 {
+        return wrong(
+            "--tar-path holds one image and cannot be used with several platforms, use --oci-layout-path",
+        );
+    }
     if output.destinations.is_empty() && output.image_name_with_digest_file.is_some() {
         return wrong("you must provide --destination if setting ImageNameDigestFile");
     }

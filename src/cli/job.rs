@@ -100,7 +100,7 @@ impl JobArguments {
         if let Some(account) = values.non_empty("service-account") {
             pod.insert("serviceAccountName".into(), account.into());
         }
-        if let Some(platform) = &options.build.platform {
+        if let [platform] = &options.build.platforms[..] {
             pod.insert("nodeSelector".into(), node(platform));
         }
         if !volumes.is_empty() {

@@ -35,7 +35,7 @@ pub use job::JobArguments;
 pub use login::{Login, Password, forget};
 pub use options::{Options, Place};
 pub use prune::{Prune, PruneArguments};
-pub use push::{Push, PushArguments};
+pub use push::{Push, PushArguments, What};
 pub use warm::{Warm, WarmArguments};
 
 /// What the arguments ask for.
@@ -132,6 +132,11 @@ pub enum Error {
         text: String,
         source: Option<crate::image::Error>,
     },
+    #[error("invalid image `{text}`")]
+    Source {
+        text: String,
+        source: crate::image::Error,
+    },
     #[error("invalid --cache-repo `{text}`{}", match .source {
         Some(_) => "",
         None => ": it must have neither tag nor digest, which are the cache's own",
@@ -200,6 +205,7 @@ const PAGE: Page = Page {
         ("completion", manual::COMPLETION.about),
         ("help", "Help about any command"),
         ("job", job::PAGE.about),
+        ("index", push::INDEX.about),
         ("login", login::LOGIN.about),
         ("logout", login::LOGOUT.about),
         ("man", manual::MAN.about),
@@ -216,6 +222,7 @@ fn page(command: &str) -> Option<&'static Page> {
         "man" => Some(&manual::MAN),
         "cache" => Some(&prune::PAGE),
         "job" => Some(&job::PAGE),
+        "index" => Some(&push::INDEX),
         "login" => Some(&login::LOGIN),
         "logout" => Some(&login::LOGOUT),
         "push" => Some(&push::PAGE),
@@ -282,6 +289,7 @@ fn subcommand(name: &str, page: &'static Page, args: &[String]) -> Result<Comman
         "completion" => Ok(Command::Print(manual::completion(&parsed.positional)?)),
         "man" => Ok(Command::Print(manual::page())),
         "cache" => Ok(Command::Prune(prune::prune(parsed)?)),
+        "index" => Ok(Command::Push(push::index(parsed)?)),
         "push" => Ok(Command::Push(push::push(parsed)?)),
         "warm" => Ok(Command::Warm(warm::warm(parsed)?)),
         "job" => Ok(Command::Job(job::job(parsed)?)),

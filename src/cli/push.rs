@@ -8,6 +8,14 @@ use super::options::{Destination, Given, Place, Registry, destinations, file_or_
 use super::usage::Page;
 use super::values::Values;
 use super::{Error, Mistake, features, mistake, table};
+use crate::image::ImageRef;
+
+pub const INDEX: Page = Page {
+    about: "Join images that were pushed one by one, each for its platform, under one name",
+    usage: &["executor index create <image>... [flags]"],
+    commands: &[],
+    flags: table::PUSH,
+};
 
 pub const PAGE: Page = Page {
     about: "Push an image from an OCI layout or a docker-save tarball",
@@ -19,7 +27,7 @@ pub const PAGE: Page = Page {
 /// A push that is asked for, before the environment is looked at.
 #[derive(Debug)]
 pub struct PushArguments {
-    path: String,
+    what: What,
     values: Values,
     /// Lines to be printed on stderr as they are.
     pub notices: Vec<String>,
@@ -28,8 +36,7 @@ pub struct PushArguments {
 /// Which image to push, and where to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Push {
-    /// A layout's directory or a tarball.
-    pub path: PathBuf,
+    pub what: What,
     pub destinations: Vec<Destination>,
     /// An absolute path or a URL, as the next two.
     pub digest_file: Option<String>,
@@ -41,6 +48,35 @@ pub struct Push {
     pub registry: Registry,
 }
 
+/// What is pushed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum What {
+    /// A layout's directory or a tarball.
+    Saved(PathBuf),
+    /// An index of images that are in registries.
+    Index(Vec<ImageRef>),
+}
+
+/// Reads the arguments of `index`.
+pub fn index(parsed: Parsed) -> Result<PushArguments, Error> {
+    let images = match &parsed.positional[..] {
+        [create, images @ ..] if create == "create" => images,
+        [other, ..] => return Err(Error::UnknownCommand(format!("index {other}"))),
+        [] => return Err(Error::ArgumentCount(0)),
+    };
+    if images.is_empty() {
+        return Err(Error::ArgumentCount(0));
+    }
+    let parse = |text: &String| {
+        text.parse().map_err(|source| Error::Source {
+            text: text.clone(),
+            source,
+        })
+    };
+    let images = images.iter().map(parse).collect::<Result<_, _>>()?;
+    arguments(What::Index(images), parsed)
+}
+
 /// Reads the arguments of `push`.
 ///
 /// # Spec
@@ -49,11 +85,16 @@ pub fn push(parsed: Parsed) -> Result<PushArguments, Error> {
     let [path] = &parsed.positional[..] else {
         return Err(Error::ArgumentCount(parsed.positional.len()));
     };
+    let what = What::Saved(path.into());
+    arguments(what, parsed)
+}
+
+fn arguments(what: What, parsed: Parsed) -> Result<PushArguments, Error> {
     if parsed.values.list("destination").is_empty() {
         return Err(Error::Combination("at least one --destination is required"));
     }
     Ok(PushArguments {
-        path: path.clone(),
+        what,
         values: parsed.values,
         notices: parsed.notices,
     })
@@ -66,7 +107,10 @@ impl PushArguments {
         let given = Given { values, env, place };
         let resolve = || {
             Ok(Push {
-                path: place.current_dir.join(&self.path),
+                what: match &self.what {
+                    What::Saved(path) => What::Saved(place.current_dir.join(path)),
+                    other => other.clone(),
+                },
                 destinations: destinations(values)?,
                 digest_file: file_or_url(given, "digest-file"),
                 image_name_with_digest_file: file_or_url(given, "image-name-with-digest-file"),

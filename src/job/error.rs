@@ -34,6 +34,8 @@ pub enum Error {
     /// There is no image to push at the path given.
     Saved(output::saved::Error),
     Scratch(std::io::Error),
+    /// The images make no index.
+    Join(super::index::Error),
 }
 
 /// `--check` found something.
@@ -64,6 +66,7 @@ impl Error {
             Self::Report(error) => ("error writing report: ", error),
             Self::Push { cause, .. } => ("error pushing image: ", cause),
             Self::Saved(error) => ("", error),
+            Self::Join(error) => ("", error),
             Self::Scratch(error) => ("cannot make a temporary directory: ", error),
         }
     }
@@ -100,7 +103,7 @@ impl Explain for Error {
                 let parts: Vec<String> = cause.help().into_iter().chain(keep).collect();
                 (!parts.is_empty()).then(|| parts.join("; "))
             }
-            Self::Saved(_) | Self::Scratch(_) => None,
+            Self::Saved(_) | Self::Join(_) | Self::Scratch(_) => None,
         }
     }
 

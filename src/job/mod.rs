@@ -4,6 +4,7 @@
 
 mod checks;
 mod error;
+mod index;
 mod kept;
 mod places;
 mod prune;
@@ -22,14 +23,14 @@ use tracing::{info, warn};
 use crate::build;
 use crate::cache::{LayerCache, Repository};
 use crate::cli::options::{Destination, Options};
-use crate::image::ImageRef;
+use crate::image::{Family, ImageRef};
 use crate::interrupt::Interrupt;
 use crate::log::timeline::Timeline;
 use crate::log::{Progress, record};
 use crate::net::{self, Net};
 use crate::output::digest_files::{self, DigestFiles};
 use crate::output::uploads::Uploads;
-use crate::output::{self, Product, layout, tarball};
+use crate::output::{self, BuiltImage, BuiltIndex, Product, layout, tarball};
 use crate::store::SharedStore;
 use crate::{context, registry, report};
 
@@ -121,7 +122,8 @@ fn run_with(
         .map(|d| d.reference.clone())
         .collect();
     if options.build.check {
-        let asked = settings::build(options, mounts, context.time);
+        let platform = options.build.platforms.first();
+        let asked = settings::build(options, mounts, platform, context.time);
         return match build::check(&clients.pull, &context, &dockerfile, &asked, means) {
             Ok(checked) => checks::report(&checked, &dockerfile),
             Err(cause) => Err(Error::Build {
@@ -138,41 +140,68 @@ fn run_with(
     let cache = options.cache.clone();
     let cache =
         cache.map(|options| LayerCache::new(options, clients.push.clone(), clients.store.clone()));
-    let asked = settings::build(options, mounts, context.time);
-    let failed = |cause, dockerfile| Error::Build {
-        dockerfile,
+    let failed = |cause| Error::Build {
+        dockerfile: dockerfile.clone(),
         cause: Box::new(cause),
     };
-    let prepared = match build::prepare(
-        &clients.pull,
-        cache,
-        &context,
-        &dockerfile,
-        &asked,
-        means,
-        timeline,
-    ) {
-        Ok(prepared) => prepared,
-        Err(cause) => return Err(failed(cause, dockerfile)),
+    let platforms: Vec<_> = match &options.build.platforms[..] {
+        [] => vec![None],
+        all => all.iter().map(Some).collect(),
     };
-    if options.build.dry_run || options.build.print_plan {
-        let _terminal = timeline.lend_terminal();
-        print(&prepared.outline(build::Destinations {
-            images: &destinations,
-            push: options.output.push,
-        }));
+    let mut builds = Vec::new();
+    for platform in platforms {
+        let asked = settings::build(options, mounts.clone(), platform, context.time);
+        // a record has the stages of one build
+        let own = match builds.is_empty() {
+            true => timeline.clone(),
+            false => Timeline::begin(),
+        };
+        let cache = cache.clone();
+        let prepared = build::prepare(
+            &clients.pull,
+            cache,
+            &context,
+            &dockerfile,
+            &asked,
+            means,
+            &own,
+        )
+        .map_err(failed)?;
+        if options.build.dry_run || options.build.print_plan {
+            let _terminal = timeline.lend_terminal();
+            print(&prepared.outline(build::Destinations {
+                images: &destinations,
+                push: options.output.push,
+            }));
+        }
+        builds.push((platform, asked, prepared, own));
     }
     if options.build.dry_run {
         return Ok(());
+    }
+    for (_, _, prepared, _) in &builds {
+        prepared.check_machines().map_err(failed)?;
     }
     let uploads = options
         .output
         .push
         .then(|| Uploads::new(&clients.push, &destinations));
-    let built = build::build(prepared, &asked, interrupt, timeline, uploads.as_ref())
-        .map_err(|cause| failed(cause, dockerfile))?;
-    let product = Product::from(built.image.clone());
-    timeline.built(recorded(&built.image));
+    let is_index = builds.len() > 1;
+    let mut finished = Vec::new();
+    for (platform, asked, prepared, own) in builds {
+        if let Some(platform) = platform.filter(|_| is_index) {
+            info!("Building for {platform}");
+        }
+        let built = build::build(prepared, &asked, interrupt, &own, uploads.as_ref());
+        let built = built.map_err(failed)?;
+        finished.push(match is_index {
+            true => built.release().map_err(failed)?,
+            false => built,
+        });
+    }
+    timeline.built(recorded(&finished[0].image));
+    let images = finished.iter().map(|built| built.image.clone());
+    let product = product(images.collect(), options);
     let phase = timeline.phase("write outputs");
     write_outputs(net, &product, options, &destinations)?;
     if let Some(store) = &clients.store {
@@ -203,8 +232,32 @@ fn print(text: &str) {
     let _nobody_reads = std::io::stdout().lock().write_all(text.as_bytes());
 }
 
+/// Puts several images under an index.
+fn product(mut images: Vec<BuiltImage>, options: &Options) -> Product {
+    if images.len() == 1 {
+        return images.remove(0).into();
+    }
+    let manifests = images.iter().zip(&options.build.platforms);
+    let manifests = manifests.map(|(image, platform)| {
+        let mut descriptor = image.descriptor();
+        descriptor.platform = Some(platform.clone());
+        descriptor
+    });
+    let index = BuiltIndex::new(index_family(&images), manifests.collect(), BTreeMap::new());
+    Product::new(images, index)
+}
+
+/// Returns the family of an index: Docker's if all its images are.
+fn index_family(images: &[BuiltImage]) -> Family {
+    let is_docker = |image: &BuiltImage| image.media_type.family() == Family::Docker;
+    match images.iter().all(is_docker) {
+        true => Family::Docker,
+        false => Family::Oci,
+    }
+}
+
 /// Returns an image as a record has it.
-fn recorded(image: &output::BuiltImage) -> record::Image {
+fn recorded(image: &BuiltImage) -> record::Image {
     let layers = image.manifest.layers.iter();
     record::Image {
         digest: image.digest.to_string(),

@@ -1,6 +1,8 @@
 //! `executor push`: an image that was put out earlier to registries.
 
-use crate::cli::Push;
+use std::sync::Arc;
+
+use crate::cli::{Push, What};
 use crate::image::ImageRef;
 use crate::interrupt::Interrupt;
 use crate::log::Progress;
@@ -8,10 +10,10 @@ use crate::log::timeline::Timeline;
 use crate::net::{self, Net};
 use crate::output::digest_files::{self, DigestFiles};
 use crate::output::{self, saved};
-use crate::registry::Client;
+use crate::registry::{self, Client};
 use crate::store::BlobStore;
 
-use super::{Error, check_permission, kept, named, settings};
+use super::{Error, check_permission, index, kept, named, settings};
 
 /// Pushes the image and writes the files about it.
 ///
@@ -30,10 +32,22 @@ pub fn push(push: &Push, interrupt: &Interrupt, progress: &Progress) -> Result<(
     let dir = scratch.path().to_owned();
     let _last_act = interrupt.last_act(move || drop(fs_err::remove_dir_all(dir)));
     let store = BlobStore::open(scratch.path()).map_err(|error| Error::Saved(error.into()))?;
-    let product = saved::open(&push.path, &store).map_err(Error::Saved)?;
     let credentials = settings::credentials(&push.registry);
-    let client = Client::new(&net, push.registry.push(credentials))
+    let client = Client::new(&net, push.registry.push(Arc::clone(&credentials)))
         .map_err(|error| Error::Registry(Box::new(error)))?;
+    let product = match &push.what {
+        What::Saved(path) => saved::open(path, &store).map_err(Error::Saved)?,
+        What::Index(sources) => {
+            let pull = registry::Options {
+                endpoints: Default::default(),
+                ..push.registry.pull(credentials)
+            };
+            let client = client
+                .sibling(pull)
+                .map_err(|error| Error::Registry(Box::new(error)))?;
+            index::join(&client, sources, &store).map_err(Error::Join)?
+        }
+    };
     let references: Vec<ImageRef> = push
         .destinations
         .iter()
@@ -63,6 +77,8 @@ pub fn push(push: &Push, interrupt: &Interrupt, progress: &Progress) -> Result<(
     ));
     net.block_on(client.close());
     pushed.map_err(|cause| Error::Push { cause, kept: None })?;
-    kept::forget(&push.path);
+    if let What::Saved(path) = &push.what {
+        kept::forget(path);
+    }
     Ok(())
 }

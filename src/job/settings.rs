@@ -58,9 +58,11 @@ pub fn mounts(asked: &options::Options) -> Result<MountOptions, Error> {
     })
 }
 
+/// Returns how the image for a platform is built; for this machine, if none was asked for.
 pub fn build(
     asked: &options::Options,
     mounts: MountOptions,
+    platform: Option<&Platform>,
     context_time: Option<i64>,
 ) -> build::Options {
     let given = &asked.build;
@@ -73,9 +75,9 @@ pub fn build(
             build_args: given.args.clone(),
             platforms: Platforms {
                 build: host.clone(),
-                target: given.platform.clone().unwrap_or(host),
+                target: platform.cloned().unwrap_or(host),
             },
-            platform_is_explicit: given.platform.is_some(),
+            platform_is_explicit: platform.is_some(),
             source_date_epoch: given.source_date_epoch,
             contexts: given.contexts.clone(),
             context_time,

@@ -137,6 +137,13 @@ pub(super) async fn deliver(
         let origin = blobs
             .origin(blob)
             .filter(|origin| origin.registry == repository.registry);
+        if blobs
+            .origin(blob)
+            .is_some_and(|origin| origin.name() == repository.name())
+        {
+            results.push(Ok(())); // it came from there
+            continue;
+        }
         let source = Source {
             mount_from: from.clone().or(origin),
             open: {

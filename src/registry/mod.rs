@@ -17,6 +17,7 @@ mod catalog;
 mod client;
 mod endpoints;
 mod error;
+mod every;
 #[cfg(test)]
 mod faults;
 mod manifests;

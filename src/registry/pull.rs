@@ -73,10 +73,10 @@ type Cell = Arc<OnceCell<Arc<RemoteImage>>>;
 
 /// One document from a registry, with what it is.
 #[derive(Debug, Clone)]
-struct Document {
-    media_type: MediaType,
+pub(super) struct Document {
+    pub(super) media_type: MediaType,
     digest: Digest,
-    bytes: Bytes,
+    pub(super) bytes: Bytes,
 }
 
 const MANIFEST_LIMIT: u64 = 8 << 20;
@@ -226,6 +226,20 @@ impl Client {
             let child = choose(&parse(&document.bytes, source, "index")?, source, platform)?;
             document = self.manifest(&source.with_digest(child), retry).await?;
         }
+        Ok(RemoteImage {
+            reference: reference.clone(),
+            top,
+            ..self.image_of(source, document, retry).await?
+        })
+    }
+
+    /// Makes an image of its manifest: fetches its config.
+    pub(super) async fn image_of(
+        &self,
+        source: &ImageRef,
+        document: Document,
+        retry: Retry,
+    ) -> Result<RemoteImage, Error> {
         if !document.media_type.is_manifest() {
             return Err(Error::NotAnImage {
                 reference: source.to_string(),
@@ -246,10 +260,10 @@ impl Client {
         }
         let size = document.bytes.len() as u64;
         Ok(RemoteImage {
-            reference: reference.clone(),
+            reference: source.clone(),
+            top: document.digest.clone(),
             descriptor: Descriptor::new(document.media_type, document.digest, size),
             source,
-            top,
             manifest,
             manifest_bytes: document.bytes,
             config,
@@ -258,7 +272,11 @@ impl Client {
     }
 
     /// Pulls a manifest or an index and verifies its digest, where the reference has one.
-    async fn manifest(&self, reference: &ImageRef, retry: Retry) -> Result<Document, Error> {
+    pub(super) async fn manifest(
+        &self,
+        reference: &ImageRef,
+        retry: Retry,
+    ) -> Result<Document, Error> {
         if let Some(document) = self.stored_manifest(reference).await {
             return Ok(document);
         }
@@ -403,7 +421,7 @@ fn choose(index: &Index, reference: &ImageRef, wanted: &Platform) -> Result<Dige
     })
 }
 
-fn parse<T: DeserializeOwned>(
+pub(super) fn parse<T: DeserializeOwned>(
     bytes: &[u8],
     reference: &ImageRef,
     what: &'static str,

@@ -24,8 +24,8 @@ pub struct Build {
     pub labels: Vec<(String, String)>,
     /// As typed; the first one becomes the image. Empty means the last stage.
     pub targets: Vec<String>,
-    /// Absent: the machine's own.
-    pub platform: Option<Platform>,
+    /// Without any, the machine's own; several make an index.
+    pub platforms: Vec<Platform>,
     pub isolation: Requested,
     /// Stages built at a time; absent for what suits the machine.
     pub jobs: Option<usize>,
@@ -65,10 +65,22 @@ pub struct Build {
 impl Build {
     pub(in crate::cli) fn resolve(given: Given<'_>) -> Result<Self, Error> {
         let Given { values, env, .. } = given;
-        let platform = values
+        let custom = values
             .non_empty("customPlatform")
-            .or(values.non_empty("custom-platform"));
-        let platform = platform.map(str::parse::<Platform>).transpose();
+            .or(values.non_empty("custom-platform"))
+            .unwrap_or_default();
+        let further = values.list("platform").iter().map(String::as_str);
+        let mut platforms: Vec<Platform> = Vec::new();
+        for text in custom
+            .split(',')
+            .chain(further)
+            .filter(|text| !text.is_empty())
+        {
+            let platform = text.parse().map_err(Error::Platform)?;
+            if !platforms.contains(&platform) {
+                platforms.push(platform);
+            }
+        }
         let snapshot_mode = match values.non_empty("snapshotMode") {
             Some(mode) => Some(mode),
             None => Some(values.text("snapshot-mode")).filter(|_| values.is_given("snapshot-mode")),
@@ -105,7 +117,7 @@ impl Build {
                 .filter(|name| !name.is_empty())
                 .cloned()
                 .collect(),
-            platform: platform.map_err(Error::Platform)?,
+            platforms,
             isolation,
             jobs: match values.int("jobs") {
                 0 => None,

@@ -230,7 +230,7 @@ mod tests {
     #[test]
     fn combinations() {
         #[rustfmt::skip] // a table keeps its columns
-        let cases: [(&str, &[Pair], &str); 29] = [
+        let cases: [(&str, &[Pair], &str); 30] = [
             ("",                                               &[], "you must provide --destination, or use --no-push"),
             ("--tar-path=/t",                                  &[], "you must provide --destination, or use --no-push"),
             ("--no-push",                                      &[("KANIKO_NO_PUSH", "false")], "you must provide --destination, or use --no-push"),
@@ -249,6 +249,7 @@ mod tests {
             ("--no-push --image-name-with-digest-file=f",      &[], "you must provide --destination if setting ImageNameDigestFile"),
             ("--no-push --image-name-tag-with-digest-file=f",  &[], "you must provide --destination if setting ImageNameTagDigestFile"),
             ("--no-push --custom-platform=a/b/c/d",            &[], "Invalid platform"),
+            ("--no-push --platform=linux/amd64,linux/arm64 --tar-path=t", &[], "--tar-path holds one image and cannot be used with several platforms, use --oci-layout-path"),
             ("--no-push --label=x",                            &[], "labels must be of the form key=value, got x"),
             ("--no-push --snapshot-mode=fast",                 &[], "fast is not a valid snapshot mode"),
             ("--no-push --snapshotMode=fast",                  &[], "fast is not a valid snapshot mode"),
@@ -426,7 +427,7 @@ mod tests {
         let words = "--no-push --snapshotMode=full --customPlatform=linux/arm64 --cleanup=false";
         let options = resolved(words, &[("KANIKO_CLEANUP", "true")]).unwrap();
         assert!(options.build.full_snapshots && !options.build.cleanup);
-        assert_eq!(options.build.platform.unwrap().to_string(), "linux/arm64");
+        assert_eq!(options.build.platforms[0].to_string(), "linux/arm64");
         assert!(
             resolved("--no-push", &[("KANIKO_CLEANUP", "true")])
                 .unwrap()
