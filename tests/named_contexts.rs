@@ -189,7 +189,7 @@ fn what_is_no_context() {
         ("other",                        "invalid context value: other, expected key=value"),
         ("scratch=.",                    "the name `scratch` cannot be given to a context"),
         ("other=/no/such/directory",     "cannot open the context `other`"),
-        ("other=s3://bucket/key",        "not supported yet: --context s3://"),
+        ("other=s3:///key",              "names no bucket"),
         ("other=target:none",            "there is no stage \"none\" for the context \"other\""),
         ("other=oci-layout:///no/such",  "cannot get the image `oci-layout:///no/such`"),
     ];

@@ -2,12 +2,15 @@
 
 use base64::Engine;
 use bytes::Bytes;
+use reqsign::SignRequest;
+use reqsign::azure::{Credential, RequestSigner};
 use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
 
 use super::surroundings::METADATA;
 use super::{Error, Surroundings, Token, form};
+use crate::net::Secret;
 use crate::net::redact::redacted;
 
 /// One of the separate Azures.
@@ -103,6 +106,21 @@ pub async fn token(
         }
     }
     managed_identity(at, client, resource).await
+}
+
+/// Adds the headers by which a storage account's key authenticates a request; they cover its range.
+pub async fn sign(
+    at: &Surroundings,
+    account: &str,
+    key: &Secret,
+    request: &mut http::request::Parts,
+) -> Result<(), Error> {
+    let credential = Credential::with_shared_key(account, key.reveal());
+    let (signer, context) = (RequestSigner::new(), at.context());
+    let signed = signer.sign_request(&context, request, Some(&credential), None);
+    signed.await.map_err(|source| Error::Sign {
+        source: Box::new(source),
+    })
 }
 
 /// Returns the token that a cluster mounts, or a CI system hands over.

@@ -40,6 +40,21 @@ impl Token {
     }
 }
 
+/// Adds a token to a request.
+///
+/// # Errors
+/// [`Error::Answer`] if it is no token that a header can hold.
+pub fn bearer(request: &mut http::request::Parts, token: &Token) -> Result<(), Error> {
+    let value = format!("Bearer {}", token.secret.reveal());
+    let mut value = http::HeaderValue::from_str(&value).map_err(|_| Error::Answer {
+        url: "the token service".into(),
+        expected: "a token",
+    })?;
+    value.set_sensitive(true);
+    request.headers.insert(http::header::AUTHORIZATION, value);
+    Ok(())
+}
+
 /// Returns the body of a form, as `application/x-www-form-urlencoded`.
 pub fn form(pairs: &[(&str, &str)]) -> Bytes {
     let mut form = url::form_urlencoded::Serializer::new(String::new());

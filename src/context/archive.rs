@@ -10,7 +10,7 @@ use url::Url;
 use super::Error;
 use crate::layer::{self, Limits, Reader, decompress};
 use crate::net::redact::redacted;
-use crate::net::{Get, Net};
+use crate::net::{Download, Get, Net};
 use crate::rootfs::{self, Rootfs};
 
 /// Bytes that an archive leaves free on its disk.
@@ -64,12 +64,18 @@ pub fn from_url(url: &Url, net: &Net, root: &Rootfs) -> Result<Option<i64>, Erro
         let status = download.status;
         return Err(Error::Status { url: name, status });
     }
-    let modified = download.last_modified();
-    let unpacked = unpack(download.decoded(), root);
-    let newest = unpacked.map_err(|error| archive_error(&name, error))?;
+    let time = from_download(&name, download, root)?;
     info!("Retrieved https tar file");
     info!("Extracted https tar file");
-    Ok(Some(modified.unwrap_or(newest)))
+    Ok(Some(time))
+}
+
+/// Unpacks what an answer brings; returns when it was made, as the server says, else by its newest entry.
+pub fn from_download(name: &str, download: Download, root: &Rootfs) -> Result<i64, Error> {
+    let modified = download.last_modified();
+    let unpacked = unpack(download.decoded(), root);
+    let newest = unpacked.map_err(|error| archive_error(name, error))?;
+    Ok(modified.unwrap_or(newest))
 }
 
 fn archive_error(name: &str, source: ArchiveError) -> Error {

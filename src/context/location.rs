@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use url::Url;
 
+use super::bucket::Object;
 use super::git::is_scp;
 use super::{Error, Options};
 
@@ -19,28 +20,20 @@ pub enum Location {
     Web(Url),
     /// A git repository, as typed.
     Git(String),
+    /// A tar in a cloud's object storage.
+    Object(Object),
 }
-
-/// Schemes that kaniko knows and we do not open yet.
-const LATER: [&str; 2] = ["gs", "s3"];
-/// What the hosts of Azure's object storage are called.
-const AZURE: [&str; 4] = [
-    ".blob.core.windows.net",
-    ".blob.core.chinacloudapi.cn",
-    ".blob.core.cloudapi.de",
-    ".blob.core.usgovcloudapi.net",
-];
 
 impl Location {
     /// Reads the options; for a bare path as well as for `dir://` the sub-path counts.
     pub fn of(options: &Options) -> Result<Self, Error> {
-        if !options.bucket.is_empty() {
-            return Err(later("--bucket".into()));
-        }
-        let location = &*options.location;
-        if location.is_empty() {
-            return Err(Error::NoLocation);
-        }
+        let of_bucket = match &*options.bucket {
+            "" => None,
+            url if url.contains("://") => Some(url.to_owned()),
+            name => Some(format!("gs://{name}")),
+        };
+        let location = Some(&*options.location).filter(|location| !location.is_empty());
+        let location = location.or(of_bucket.as_deref()).ok_or(Error::NoLocation)?;
         if is_scp(location) {
             return Ok(Self::Git(location.to_owned()));
         }
@@ -55,14 +48,11 @@ impl Location {
             ("tar", _) => Ok(Self::File(path.into())),
             ("http" | "https", _) => web(location),
             ("git" | "ssh", _) => Ok(Self::Git(location.to_owned())),
-            (scheme, _) if LATER.contains(&scheme) => Err(later(format!("--context {scheme}://"))),
+            ("s3", path) => Object::s3(path).map(Self::Object),
+            ("gs", path) => Object::google(path).map(Self::Object),
             _ => Err(Error::UnknownScheme),
         }
     }
-}
-
-fn later(option: String) -> Error {
-    Error::NotSupportedYet { option }
 }
 
 fn below(path: &str, sub_path: &str) -> PathBuf {
@@ -76,9 +66,8 @@ fn below(path: &str, sub_path: &str) -> PathBuf {
 
 fn web(location: &str) -> Result<Location, Error> {
     let url: Url = location.parse().map_err(|_| Error::NoUrl)?;
-    let host = url.host_str().unwrap_or_default();
-    if AZURE.iter().any(|suffix| host.ends_with(suffix)) {
-        return Err(later("--context of Azure's object storage".into()));
+    if let Some(object) = Object::azure(&url) {
+        return Ok(Location::Object(object));
     }
     if url.path().ends_with(".git") {
         return Ok(Location::Git(location.to_owned()));
@@ -108,8 +97,14 @@ mod tests {
             ("https://h/x?a=b",   "",     "a",      "web https://h/x?a=b"),
             ("https://",          "",     "",       "error resolving source context: the value of --context is not a URL"),
             ("https://h/a.git#b", "",     "",       "git https://h/a.git#b"),
-            ("https://a.blob.core.windows.net/c/b", "", "", "error resolving source context: not supported yet: --context of Azure's object storage"),
-            ("s3://b/k",          "",     "",       "error resolving source context: not supported yet: --context s3://"),
+            ("https://a.blob.core.windows.net/c/b", "", "", "object https://a.blob.core.windows.net/c/b"),
+            ("https://a.blob.core.windows.net.evil.example/c/b", "", "", "web https://a.blob.core.windows.net.evil.example/c/b"),
+            ("http://a.blob.core.windows.net/c/b", "", "",  "web http://a.blob.core.windows.net/c/b"),
+            ("s3://b/k/l",        "",     "",       "object s3://b/k/l"),
+            ("s3://b",            "",     "",       "object s3://b/context.tar.gz"),
+            ("gs://b/",           "",     "",       "object gs://b/context.tar.gz"),
+            ("gs:///k",           "",     "",       "error resolving source context: the value of --context names no bucket"),
+            ("s3://b/a/../k",     "",     "",       "error resolving source context: the value of --context is not a URL"),
             ("git://host/x#main", "",     "",       "git git://host/x#main"),
             ("ssh://git@h/x#v1",  "",     "",       "git ssh://git@h/x#v1"),
             ("git@h:o/x.git#v1:d", "",    "",       "git git@h:o/x.git#v1:d"),
@@ -117,7 +112,9 @@ mod tests {
             ("tar://stdin",       "",     "",       "stdin"),
             ("tar:///a/b.tar",    "",     "x",      "tar /a/b.tar"),
             ("tar://b.tar",       "",     "",       "tar b.tar"),
-            ("/workspace/",       "b",    "",       "error resolving source context: not supported yet: --bucket"),
+            ("/workspace/",       "b",    "",       "/workspace/"),
+            ("",                  "b",    "",       "object gs://b/context.tar.gz"),
+            ("",                  "s3://b/k", "",   "object s3://b/k"),
         ];
         for (location, bucket, sub_path, want) in cases {
             let options = Options {
@@ -133,6 +130,7 @@ mod tests {
                 Ok(Location::Stdin) => "stdin".to_owned(),
                 Ok(Location::Web(url)) => format!("web {url}"),
                 Ok(Location::Git(text)) => format!("git {text}"),
+                Ok(Location::Object(object)) => format!("object {object}"),
                 Err(error) => error.to_string(),
             };
             assert_eq!(got, want, "{location} {bucket} {sub_path}");

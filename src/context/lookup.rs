@@ -146,6 +146,7 @@ mod tests {
             current_dir: &sandbox.path().join("cwd"),
             place: &Place::Fresh(sandbox.path().into()),
             net: &Net::new(net::Options { http1_only: false }).unwrap(),
+            environment: &net::Environment::default(),
             interrupt: &Interrupt::new(),
         };
         let found = match open(&options, means) {

@@ -3,6 +3,7 @@
 //! A context is only read. It may be mounted read-only, lie inside the kaniko dir, or belong to another user.
 
 mod archive;
+pub mod bucket;
 mod fetched;
 pub mod git;
 mod location;
@@ -17,9 +18,10 @@ use std::sync::Arc;
 use reqwest::StatusCode;
 use tracing::info;
 
+use crate::cloud::Surroundings;
 use crate::interrupt::Interrupt;
 use crate::layer::LayerPath;
-use crate::net::{self, Net, Secret};
+use crate::net::{self, Environment, Net, Secret};
 use crate::rootfs::{self, Rootfs};
 use dockerignore::Matcher;
 use fetched::Fetched;
@@ -57,6 +59,8 @@ pub struct Means<'a> {
     pub current_dir: &'a Path,
     pub place: &'a Place,
     pub net: &'a Net,
+    /// What clouds' credentials are found by.
+    pub environment: &'a Environment,
     pub interrupt: &'a Interrupt,
 }
 
@@ -119,10 +123,12 @@ pub enum Error {
         "error resolving source context: unknown build context prefix provided, please use one of the following: gs://, dir://, tar://, s3://, git://, https://"
     )]
     UnknownScheme,
-    #[error("error resolving source context: not supported yet: {option}")]
-    NotSupportedYet { option: String },
     #[error("error resolving source context: the value of --context is not a URL")]
     NoUrl,
+    #[error("error resolving source context: the value of --context names no bucket")]
+    NoBucket,
+    #[error("error resolving source context: cannot fetch `{name}`")]
+    Bucket { name: String, source: bucket::Error },
     #[error("error resolving source context: cannot open the directory `{}`", .path.display())]
     Directory { path: PathBuf, source: io::Error },
     #[error("error resolving source context: cannot make a directory for the context")]
@@ -187,9 +193,7 @@ impl Error {
                     path.join("Dockerfile").display()
                 ))
             }
-            Self::NotSupportedYet { .. } => {
-                Some("fetch it before the build and pass a local path".into())
-            }
+            Self::Bucket { source, .. } => source.help(),
             Self::Git(error) => error.help(),
             Self::Fetch { source } | Self::FetchDockerfile { source } => source.help(),
             Self::Archive {
@@ -271,7 +275,7 @@ pub fn open_named(location: &str, git: &GitOptions, means: Means<'_>) -> Result<
     let is_directory = matches!(location, Location::Directory(_));
     let keeps_owners = matches!(
         location,
-        Location::File(_) | Location::Web(_) | Location::Stdin
+        Location::File(_) | Location::Web(_) | Location::Object(_) | Location::Stdin
     );
     let (root, fetched, time) = files(location, "", &git, means)?;
     let path = root.path().join(".dockerignore");
@@ -316,10 +320,25 @@ fn files(
             time = Some(git::commit_time(root.path(), &id)?);
         }
         Location::File(path) => archive::from_file(&means.current_dir.join(path), &root)?,
+        Location::Object(object) => time = Some(fetch(&object, means, &root)?),
         Location::Web(url) => time = archive::from_url(&url, means.net, &root)?,
         Location::Directory(_) | Location::Stdin => archive::from_stdin(&root)?,
     }
     Ok((sub_directory(root, &below)?, Some(fetched), time))
+}
+
+/// Unpacks an object of a cloud's storage while it arrives; returns when it was made.
+fn fetch(object: &bucket::Object, means: Means<'_>, root: &Rootfs) -> Result<i64, Error> {
+    let name = object.to_string();
+    info!("Retrieving {name}");
+    let at = Surroundings::new(means.net, means.environment);
+    let download = object.open(&at).map_err(|source| Error::Bucket {
+        name: name.clone(),
+        source,
+    })?;
+    let time = archive::from_download(&name, download, root)?;
+    info!("Extracted {name}");
+    Ok(time)
 }
 
 /// Clones a repository into `dir` and returns the directory of it that was named, and the commit.

@@ -110,6 +110,7 @@ fn run_with(
         current_dir: &options.current_dir,
         place: &settings::context_place(options),
         net,
+        environment: &settings::environment(),
         interrupt,
     };
     let phase = timeline.phase("fetch the context");

@@ -15,12 +15,17 @@ use crate::plan;
 use crate::registry::credentials::{self, Credentials};
 use crate::store::{SharedStore, shared};
 
-/// Reads the credentials of this process, before any command of a Dockerfile could.
-pub fn credentials(asked: &options::Registry) -> Arc<Credentials> {
+/// Returns the variables of this process.
+pub fn environment() -> Environment {
     let text = |name: std::ffi::OsString| name.into_string().ok();
     let variables =
         std::env::vars_os().filter_map(|(name, value)| Some((text(name)?, text(value)?)));
-    let environment = Environment(variables.collect());
+    Environment(variables.collect())
+}
+
+/// Reads the credentials of this process, before any command of a Dockerfile could.
+pub fn credentials(asked: &options::Registry) -> Arc<Credentials> {
+    let environment = environment();
     let helpers = asked.credential_helpers.clone();
     Arc::new(Credentials::load(credentials::Options {
         environment,

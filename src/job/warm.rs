@@ -142,6 +142,7 @@ fn bases(
             current_dir: &current_dir,
             place: &context::Place::Fresh(build::temporary_parent().into()),
             net,
+            environment: &settings::environment(),
             interrupt: &Interrupt::new(),
         },
     )?;

@@ -1,15 +1,18 @@
 //! Downloads: what a URL holds, as an ordinary reader for a thread outside the runtime.
 
+use std::fmt;
 use std::io::{self, BufReader, Read};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use flate2::bufread::MultiGzDecoder;
+use futures_util::future::BoxFuture;
 use reqwest::header::{
     ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_RANGE, ETAG, HeaderMap, HeaderName, HeaderValue,
     IF_RANGE, LAST_MODIFIED, RANGE, RETRY_AFTER,
 };
-use reqwest::{Client, Response, StatusCode};
+use reqwest::{Client, Request, Response, StatusCode};
 use tokio::sync::mpsc;
 use url::Url;
 
@@ -31,6 +34,21 @@ pub struct Get {
     pub body: Option<Bytes>,
     pub profile: Profile,
     pub retry: Retry,
+    pub sign: Option<Sign>,
+}
+
+/// Authenticates each request anew: a signature ends after minutes, and may be for one range only.
+#[derive(Clone)]
+pub struct Sign(pub Arc<Signing>);
+
+type Signing = dyn Fn(Request) -> BoxFuture<'static, Result<Request, Box<dyn std::error::Error + Send + Sync>>>
+    + Send
+    + Sync;
+
+impl fmt::Debug for Sign {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sign")
+    }
 }
 
 impl Get {
@@ -45,6 +63,7 @@ impl Get {
                 attempts: 5,
                 ..Retry::DEFAULT
             },
+            sign: None,
         }
     }
 }
@@ -151,7 +170,14 @@ impl Asking {
         if let Some(validator) = validator.filter(|_| from > 0) {
             request = request.header(IF_RANGE, validator);
         }
-        match tokio::time::timeout(STALL_LIMIT, request.send()).await {
+        let mut request = request.build().map_err(|source| self.broken(source))?;
+        if let Some(Sign(sign)) = &get.sign {
+            request = sign(request).await.map_err(|source| Error::Sign {
+                url: self.shown(),
+                source,
+            })?;
+        }
+        match tokio::time::timeout(STALL_LIMIT, self.client.execute(request)).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(source)) => Err(self.broken(source)),
             Err(_) => Err(self.stalled()),

@@ -26,7 +26,7 @@ use url::Url;
 
 use crate::log::timeline::Timeline;
 
-pub use download::{Download, Get};
+pub use download::{Download, Get, Sign};
 pub use environment::Environment;
 pub use http::{Identity, Profile, Redirects, tls_error};
 pub use secret::Secret;
@@ -64,6 +64,11 @@ pub enum Error {
     },
     #[error("GET {url} failed")]
     Get { url: String, source: reqwest::Error },
+    #[error("cannot authenticate to {url}")]
+    Sign {
+        url: String,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     #[error("GET {url}: nothing received for {} s", .limit.as_secs())]
     Stalled { url: String, limit: Duration },
     #[error("GET {url}: the connection broke after {received} bytes, and the rest cannot be had")]

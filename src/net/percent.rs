@@ -1,4 +1,22 @@
-//! Percent-encoding undone.
+//! Percent-encoding, and undone.
+
+/// Returns a part of a URL that stands for a text, whatever that contains; a slash is encoded, too.
+///
+/// ```
+/// use executor::net::percent::encoded;
+/// assert_eq!(encoded("a b/ü~"), "a%20b%2F%C3%BC~");
+/// ```
+pub fn encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'-' | b'.' | b'_' | b'~' => encoded.push(char::from(byte)),
+            _ if byte.is_ascii_alphanumeric() => encoded.push(char::from(byte)),
+            _ => encoded.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    encoded
+}
 
 /// Returns what a part of a URL stands for; what is no valid encoding stays as it is.
 ///

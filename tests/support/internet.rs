@@ -1,6 +1,6 @@
 //! The rest of the internet: a proxy behind which every host name, over TLS too, answers as a test says.
 
-use std::io::{BufReader, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -120,5 +120,61 @@ impl Server {
         let asked = (host.to_owned(), request.clone());
         self.seen.lock().unwrap().push(asked);
         web::write(stream, &(self.handler)(host, &request))
+    }
+}
+
+/// Passes a request on to a server on loopback and returns its answer.
+pub fn relay(address: &str, request: &Request) -> Reply {
+    let mut stream = TcpStream::connect(address).unwrap();
+    let mut head = format!("{} {} HTTP/1.1\r\n", request.method, request.target);
+    for (name, value) in &request.headers {
+        if name != "connection" {
+            head += &format!("{name}: {value}\r\n");
+        }
+    }
+    stream
+        .write_all(format!("{head}connection: close\r\n\r\n").as_bytes())
+        .unwrap();
+    stream.write_all(&request.body).unwrap();
+    let mut input = BufReader::new(stream);
+    let mut first = String::new();
+    input.read_line(&mut first).unwrap();
+    let mut reply = Reply::new(first.split(' ').nth(1).unwrap().parse().unwrap());
+    let mut is_chunked = false;
+    loop {
+        let mut line = String::new();
+        input.read_line(&mut line).unwrap();
+        let Some((name, value)) = line.trim_end().split_once(": ") else {
+            break;
+        };
+        match name.to_lowercase().as_str() {
+            "content-length" | "connection" | "keep-alive" => {}
+            "transfer-encoding" => is_chunked = true,
+            _ => reply.headers.push((name.to_owned(), value.to_owned())),
+        }
+    }
+    reply.body = match is_chunked {
+        true => dechunked(&mut input),
+        false => {
+            let mut body = Vec::new();
+            std::io::Read::read_to_end(&mut input, &mut body).unwrap();
+            body
+        }
+    };
+    reply
+}
+
+fn dechunked(input: &mut impl BufRead) -> Vec<u8> {
+    let mut body = Vec::new();
+    loop {
+        let mut line = String::new();
+        input.read_line(&mut line).unwrap();
+        let size = usize::from_str_radix(line.trim(), 16).unwrap();
+        let mut chunk = vec![0; size + 2];
+        input.read_exact(&mut chunk).unwrap();
+        if size == 0 {
+            return body;
+        }
+        body.extend_from_slice(&chunk[..size]);
     }
 }

@@ -1,6 +1,7 @@
 //! What tests stand on: a sandbox with a context and a kaniko dir, real registry processes, a base image, and images pulled back.
 
 pub mod base;
+pub mod cloud_server;
 pub mod container;
 pub mod crafted;
 pub mod faulty;

@@ -105,7 +105,11 @@ impl Options {
             current_dir: place.current_dir.into(),
             kaniko_dir: KanikoDir::choose(kaniko_dir, place.executable),
             context: context::Options {
-                location: values.text("context").into(),
+                location: match values.non_empty("bucket") {
+                    // the default stands for a context only if nothing else does
+                    Some(_) if !values.is_given("context") => String::new(),
+                    _ => values.text("context").into(),
+                },
                 bucket: values.text("bucket").into(),
                 sub_path: values.text("context-sub-path").into(),
                 dockerfile: dockerfile(values),

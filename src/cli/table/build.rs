@@ -23,7 +23,7 @@ pub const FLAGS: &[Flag] = &[
     flag("cleanup",           ' ', Bool,     "false", Works, "Remove the executor's own work files at the end; nothing of the container is ever deleted"),
     flag("pre-cleanup",       ' ', Bool,     "false", Holds("a build never starts on another build's files"), "Holds by design: stages have roots of their own"),
     flag("preserve-context",  ' ', Bool,     "false", Holds("the context is never changed"), "Holds by design: the context is never changed"),
-    flag("context",           'c', Text,     "/workspace/", Works, "Build context: a directory, also as dir://PATH; tar://FILE, tar://stdin, git://REPOSITORY, or the URL of a tar or of a repository (.git)"),
+    flag("context",           'c', Text,     "/workspace/", Works, "Build context: a directory, also as dir://PATH; tar://FILE, tar://stdin, s3://BUCKET/KEY, gs://BUCKET/OBJECT, git://REPOSITORY, or the URL of a tar or of a repository (.git)"),
     flag("context-sub-path",  ' ', Text,     "", Works,  "Directory below the context to use in its place"),
     flag("custom-platform",   ' ', Text,     "", Works,  "Platform to build for, as os/arch[/variant][:osversion]; several with commas make an index; default is the machine's"),
     flag("customPlatform",    ' ', Text,     "", Hidden, "Use --custom-platform"),
