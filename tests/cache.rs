@@ -1,6 +1,5 @@
 //! The layer cache: what is cached is not done again, what changed is, and the image is the same either way.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -10,25 +9,25 @@ use crate::support::{Finished, Image, Sandbox, requires, tool};
 const CACHED: [&str; 2] = ["--cache", "--cache-copy-layers"];
 
 /// A build with the cache, of which only what matters here is kept.
-struct Cached {
-    t: Sandbox,
-    base: String,
+pub struct Cached {
+    pub t: Sandbox,
+    pub base: String,
 }
 
 impl Cached {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let t = Sandbox::new();
         let base = t.base();
         Self { t, base }
     }
 
     /// Writes the Dockerfile; `BASE` stands for the base image.
-    fn dockerfile(&self, text: &str) -> &Self {
+    pub fn dockerfile(&self, text: &str) -> &Self {
         self.t.dockerfile(&text.replace("BASE", &self.base));
         self
     }
 
-    fn build(&self, more: &[&str]) -> (Finished, Image) {
+    pub fn build(&self, more: &[&str]) -> (Finished, Image) {
         let tag = self.t.tag("app");
         let args = ["--destination", &tag, "--verbosity=debug"];
         let args = args.iter().chain(&CACHED).chain(more);
@@ -54,7 +53,7 @@ impl Cached {
 }
 
 /// Returns what the log says of each instruction: `+` for a hit, `-` for a miss.
-fn verdicts(finished: &Finished) -> Vec<String> {
+pub fn verdicts(finished: &Finished) -> Vec<String> {
     let line = |line: &str| {
         let (_, hit) = line.split_once("Using caching version of cmd: ").unzip();
         let (_, miss) = line.split_once("No cached layer found for cmd ").unzip();
@@ -471,123 +470,4 @@ fn config(layout: &Path) -> Value {
 fn document(layout: &Path, digest: &Value) -> Value {
     let hex = digest.as_str().unwrap().strip_prefix("sha256:").unwrap();
     serde_json::from_slice(&fs_err::read(layout.join("blobs/sha256").join(hex)).unwrap()).unwrap()
-}
-
-/// Random edits of a project with three stages; after each, a build with the cache gives what a build from scratch gives, and executes
-/// what a model of the cache foresees. `EXECUTOR_CACHE_EDITS` says how many, `EXECUTOR_CACHE_SEED` where it begins.
-#[test]
-fn cached_and_uncached_builds_agree() {
-    requires!(root);
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
-    let edits: u64 = number("EXECUTOR_CACHE_EDITS").unwrap_or(12);
-    let seed = number("EXECUTOR_CACHE_SEED").unwrap_or(7);
-    let mut random = numbers(seed);
-    let mut c = Cached::new();
-    c.t.env("SOURCE_DATE_EPOCH", "1000000000");
-    let mut project = Project::default();
-    let mut known = BTreeSet::new();
-    for edit in 0..edits {
-        project.change(random());
-        project.write(&c);
-        let steps = project.runs();
-        let missing: Vec<&str> = steps
-            .iter()
-            .filter(|(_, inputs)| !known.contains(inputs))
-            .map(|(name, _)| *name)
-            .collect();
-        let (cached, with) = c.build(&["--build-arg", &format!("ARG={}", project.arg)]);
-        let plain =
-            c.t.build([
-                "--destination",
-                &c.t.tag("plain"),
-                "--build-arg",
-                &format!("ARG={}", project.arg),
-            ])
-            .succeeded();
-        let without = Image::pull(&c.t.registry, &c.t.tag("plain"));
-        assert_eq!(
-            with.digest, without.digest,
-            "seed {seed}, edit {edit}: {project:?}\n{cached}\n{plain}"
-        );
-        let ran: Vec<&str> = cached.stdout.lines().collect();
-        assert_eq!(
-            ran, missing,
-            "seed {seed}, edit {edit}: {project:?}\n{cached}"
-        );
-        known.extend(steps.into_iter().map(|(_, inputs)| inputs));
-    }
-}
-
-/// Returns a generator of numbers that are the same for the same seed.
-fn numbers(seed: u64) -> impl FnMut() -> u64 {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    move || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state >> 16
-    }
-}
-
-#[derive(Debug, Default)]
-struct Project {
-    source: u64,
-    settings: u64,
-    mode: u64,
-    arg: u64,
-    swapped: bool,
-    label: u64,
-    env: u64,
-}
-
-impl Project {
-    fn change(&mut self, random: u64) {
-        let value = random / 8 % 3;
-        match random % 8 {
-            0 => self.source = value,
-            1 => self.settings = value,
-            2 => self.mode = value % 2,
-            3 => self.arg = value,
-            4 => self.swapped = !self.swapped,
-            5 => self.label = value,
-            6 => self.env = value,
-            _ => {} // only times change
-        }
-    }
-
-    fn write(&self, c: &Cached) {
-        let mode = if self.mode == 0 { 0o644 } else { 0o755 };
-        c.t.file("src/main", mode, self.source.to_string());
-        c.t.file("src/deep/settings", 0o644, self.settings.to_string());
-        let (one, two) = (
-            "RUN echo one; echo 1 >> /order",
-            "RUN echo two; echo 2 >> /order",
-        );
-        let (one, two) = if self.swapped { (two, one) } else { (one, two) };
-        c.dockerfile(&format!(
-            "FROM BASE AS compile\nCOPY src/main /main\nRUN echo compile; ls -l /main | cut -c1-10 > /out; cat /main >> /out\n\
-             FROM BASE AS configure\nARG ARG\nCOPY src/deep /deep\nRUN echo configure; echo $ARG > /conf; cat /deep/settings >> /conf\n\
-             FROM BASE\n{one}\n{two}\nLABEL l={}\nCOPY --from=compile /out /out\nENV E={}\nCOPY --from=configure /conf /conf\nRUN echo last; cat /out /conf > /all; echo $E >> /all\n",
-            self.label, self.env
-        ));
-    }
-
-    /// Returns each RUN in the order in which it would be executed, with what it depends on.
-    fn runs(&self) -> Vec<(&'static str, String)> {
-        let compile = format!("compile {} {}", self.source, self.mode);
-        let configure = format!("configure {} {}", self.arg, self.settings);
-        let (one, two) = if self.swapped {
-            ("two", "one")
-        } else {
-            ("one", "two")
-        };
-        let last = format!("last {} {compile} {configure} {}", self.swapped, self.env);
-        vec![
-            ("compile", compile),
-            ("configure", configure),
-            (one, format!("first {one}")),
-            (two, format!("second {one} {two}")),
-            ("last", last),
-        ]
-    }
 }

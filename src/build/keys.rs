@@ -9,13 +9,13 @@ use super::bases::Bases;
 use super::contexts::Contexts;
 use super::images::Library;
 use super::pins::Pins;
-use crate::cache::key::{self, Input, Key, Writing};
+use crate::cache::key::{self, Input, Key, Keyed, Writing};
 use crate::execute::{self, Hashes, Pinned};
 use crate::image::{DiffId, Platform};
 use crate::plan::{Action, Base, CopyStep, ImageName, Plan, RunMount, RunStep, Source, Step};
 
 /// The key of each step, by stage and position; absent for steps without a layer, and where what a step reads is known only once it ran.
-pub type Keys = Vec<Vec<Option<Key>>>;
+pub type Keys = Vec<Vec<Option<Keyed>>>;
 
 /// Images that are copied from or mounted, by what their layers are.
 pub type Images = BTreeMap<(ImageName, Platform), Vec<DiffId>>;
@@ -38,7 +38,7 @@ pub fn images(library: &Library<'_>, plan: &Plan) -> Result<Images, Error> {
     Ok(wanted.into_iter().zip(diff_ids).collect())
 }
 
-/// Computes the keys of a plan.
+/// Computes the keys of a plan; with `single`, of one layer a stage, at its last step.
 ///
 /// # Errors
 /// That a source of a COPY or ADD is not there, at its instruction.
@@ -49,6 +49,7 @@ pub fn keys(
     images: &Images,
     pins: &Pins,
     writing: &Writing,
+    single: bool,
 ) -> Result<Keys, Error> {
     let mut reader = Reader {
         contexts,
@@ -66,6 +67,7 @@ pub fn keys(
             }
             Base::Stage(base) => reader.ends[*base],
         };
+        let start = state;
         let mut of_stage = Vec::new();
         for (index, step) in stage.steps.iter().enumerate() {
             let pins = pins.get(&(position, index)).map_or(&[][..], Vec::as_slice);
@@ -87,16 +89,29 @@ pub fn keys(
                     .map(|input| key::copy(before, copy, &input, writing)),
             };
             match &key {
-                Some(key) => debug!(stage = stage.index, "key {key} of {}", step.text),
+                Some(Keyed { key, .. }) => {
+                    debug!(stage = stage.index, "key {key} of {}", step.text);
+                }
                 None => debug!(
                     stage = stage.index,
                     "no key for {}: what it depends on is not known beforehand", step.text
                 ),
             }
             state = state
-                .zip(key)
-                .map(|(before, key)| key::after(&before, &key));
+                .zip(key.as_ref())
+                .map(|(before, keyed)| key::after(&before, &keyed.key));
             of_stage.push(key);
+        }
+        if single {
+            let last = stage.steps.iter().rposition(Step::has_layer);
+            let parts = of_stage.drain(..).flatten().map(|keyed| keyed.parts);
+            let parts = parts.collect();
+            let whole = start.zip(state);
+            let whole = whole.map(|(start, end)| key::single(&start, &end, parts));
+            of_stage = vec![None; stage.steps.len()];
+            if let Some(last) = last {
+                of_stage[last] = whole;
+            }
         }
         reader.ends.push(state);
         keys.push(of_stage);

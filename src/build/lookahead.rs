@@ -9,11 +9,12 @@ use super::Error;
 use super::keys::Keys;
 use super::outlook::{self, At, Prospect};
 use crate::cache::entry::New;
+use crate::cache::key::{Changes, Parts};
 use crate::cache::{Hit, Key, LayerCache, Lookup, Repository, Storing};
 use crate::image::{Compression, Digest, ImageRef, Layer};
 use crate::interrupt::Interrupt;
 use crate::log::record;
-use crate::plan::{Action, Plan};
+use crate::plan::{Action, Plan, Step};
 use crate::store::BlobStore;
 
 /// What the cache has for a plan. Without a cache nothing is found and nothing stored.
@@ -22,6 +23,10 @@ pub struct Lookahead {
     cache: Option<LayerCache>,
     keys: BTreeMap<At, Key>,
     hits: BTreeMap<At, Hit>,
+    /// For steps whose changes are in the layer of a later one (`--single-snapshot`), that one.
+    merged: BTreeMap<At, At>,
+    /// What the keys were made of, by what the steps are remembered by.
+    parts: Vec<(String, Parts)>,
     /// Why the others were not found.
     misses: BTreeMap<At, String>,
     uploads: Mutex<Uploads>,
@@ -40,13 +45,15 @@ const UNUSABLE: &str = "the entry cannot be used";
 const CONCURRENT_FETCHES: usize = 4;
 
 impl Lookahead {
-    /// Looks up every step that the cache's options cover, but for those of the stages that are made `anew`.
+    /// Looks up every step that the cache's options cover, but for those of the stages that are made `anew`; a stage's only layer
+    /// (`single`) as one of a RUN if there is a RUN in it.
     pub fn look_up(
         cache: LayerCache,
         plan: &Plan,
-        keys: &Keys,
+        mut keys: Keys,
         compression: Compression,
         anew: &BTreeSet<usize>,
+        single: bool,
     ) -> Self {
         let options = cache.options();
         let is_covered = |action: &Action| match action {
@@ -55,13 +62,27 @@ impl Lookahead {
             Action::Run(_) | Action::Workdir(_) => options.runs,
         };
         let mut covered = BTreeMap::new();
+        let mut parts = BTreeMap::new();
+        let mut merged = BTreeMap::new();
         for (position, stage) in plan.stages.iter().enumerate() {
+            let is_run = |step: &Step| matches!(step.action, Action::Run(_) | Action::Workdir(_));
+            let whole = single && stage.steps.iter().any(is_run);
             for (index, step) in stage.steps.iter().enumerate() {
-                if let Some(key) = keys[position][index]
-                    && is_covered(&step.action)
+                let is_covered = match whole {
+                    true => options.runs,
+                    false => is_covered(&step.action),
+                };
+                if let Some(keyed) = keys[position][index].take()
+                    && is_covered
                 {
-                    covered.insert((position, index), key);
+                    covered.insert((position, index), keyed.key);
+                    parts.insert((position, index), keyed.parts);
                 }
+            }
+            let last = stage.steps.iter().rposition(Step::has_layer);
+            if let Some(last) = last.filter(|_| single) {
+                let others = (0..last).filter(|index| stage.steps[*index].has_layer());
+                merged.extend(others.map(|index| ((position, index), (position, last))));
             }
         }
         let mut distinct: Vec<Key> = Vec::new();
@@ -91,7 +112,15 @@ impl Lookahead {
                 }
                 Some(miss) => {
                     info!("No cached layer found for cmd {text}");
-                    let reason = reason(miss, *at, plan, &covered, &answers);
+                    let known = Known {
+                        plan,
+                        keys: &covered,
+                        answers: &answers,
+                        changes: cache
+                            .recall(&step_name(plan, *at))
+                            .map(|earlier| parts[at].changes_since(&earlier)),
+                    };
+                    let reason = known.reason(miss, *at);
                     debug!(%key, "miss: {reason}");
                     misses.insert(*at, reason);
                 }
@@ -101,6 +130,11 @@ impl Lookahead {
             cache: Some(cache),
             keys: covered,
             hits,
+            merged,
+            parts: parts
+                .into_iter()
+                .map(|(at, parts)| (step_name(plan, at), parts))
+                .collect(),
             misses,
             uploads: Mutex::default(),
         }
@@ -121,6 +155,9 @@ impl Lookahead {
             let prospects = self.prospects(plan);
             let mut missing: BTreeMap<Key, Hit> = BTreeMap::new();
             for at in outlook::applied(&prospects, &self.found()) {
+                if !self.hits.contains_key(&at) {
+                    continue;
+                }
                 let key = self.keys[&at];
                 if !fetched.contains(&key) {
                     missing.insert(key, self.hits[&at].clone());
@@ -163,9 +200,16 @@ impl Lookahead {
         outlook::outlook(plan, &self.found())
     }
 
-    /// Returns the steps whose layers were found.
+    /// Returns the steps that need not be done, because their layers were found or they are part of one that was.
     pub fn found(&self) -> BTreeSet<At> {
-        self.hits.keys().copied().collect()
+        let merged = self.merged.keys().filter(|at| self.is_merged(**at));
+        self.hits.keys().chain(merged).copied().collect()
+    }
+
+    /// Tells whether what a step does is part of a layer that was found for a later one.
+    pub fn is_merged(&self, at: At) -> bool {
+        let with = self.merged.get(&at);
+        with.is_some_and(|with| self.hits.contains_key(with))
     }
 
     pub fn hit(&self, at: At) -> Option<&Hit> {
@@ -246,6 +290,9 @@ impl Lookahead {
         let Some(cache) = &self.cache else {
             return BTreeMap::new();
         };
+        for (step, parts) in &self.parts {
+            cache.remember(step, parts);
+        }
         let mut stored = BTreeMap::new();
         for (digest, key, storing) in going {
             if cache.finish(storing)
@@ -297,51 +344,73 @@ fn warn_unusable(cache: &LayerCache, key: &Key, why: &str) {
     );
 }
 
-/// Says why a layer was not found, as far as one can tell: keys are hashes, so it follows from which of the keys below it are known.
-fn reason(
-    miss: &Lookup,
-    at: At,
-    plan: &Plan,
-    keys: &BTreeMap<At, Key>,
-    answers: &BTreeMap<Key, Lookup>,
-) -> String {
-    match miss {
-        Lookup::Hit(_) => return "found".to_owned(),
-        Lookup::Expired => return "the entry is older than --cache-ttl".to_owned(),
-        Lookup::Broken(_) => return UNUSABLE.to_owned(),
-        Lookup::Failed(_) => return "the repository did not answer".to_owned(),
-        Lookup::Absent => {}
-    }
-    let is_hit = |at: At| {
-        keys.get(&at)
-            .map(|key| matches!(answers.get(key), Some(Lookup::Hit(_))))
-    };
+/// Returns what a step is remembered by: its place in the Dockerfile, since its text may change.
+fn step_name(plan: &Plan, at: At) -> String {
     let stage = &plan.stages[at.0];
-    let below = (0..at.1)
-        .rev()
-        .find_map(|index| Some((index, is_hit((at.0, index))?)));
-    let read = stage.steps[at.1].stages_read();
-    let changed_stage = read.into_iter().find(|read| {
-        let steps = 0..plan.stages[*read].steps.len();
-        steps
-            .filter_map(|index| is_hit((*read, index)))
-            .any(|hit| !hit)
-    });
-    if let Some(changed) = changed_stage {
-        let name = super::error::display_name(&plan.stages[changed]);
-        return format!("stage `{name}`, which it reads, has steps that are not cached");
+    let names: Vec<String> = plan.stages.iter().map(super::error::display_name).collect();
+    let before = stage.steps[..at.1].iter().filter(|step| step.has_layer());
+    let platform = &stage.config.platform;
+    format!("{platform} {} {} {}", names.join(","), at.0, before.count())
+}
+
+/// What is known when a layer was not found: keys are hashes, so beside what is remembered there is only which of the keys below it were found.
+struct Known<'k> {
+    plan: &'k Plan,
+    keys: &'k BTreeMap<At, Key>,
+    answers: &'k BTreeMap<Key, Lookup>,
+    /// Since the step was last built, if that is remembered.
+    changes: Option<Changes>,
+}
+
+impl Known<'_> {
+    /// Says why a layer was not found, as far as one can tell.
+    fn reason(&self, miss: &Lookup, at: At) -> String {
+        match miss {
+            Lookup::Hit(_) => return "found".to_owned(),
+            Lookup::Expired => return "the entry is older than --cache-ttl".to_owned(),
+            Lookup::Broken(_) => return UNUSABLE.to_owned(),
+            Lookup::Failed(_) => return "the repository did not answer".to_owned(),
+            Lookup::Absent => {}
+        }
+        if let Some(own) = self.changes.as_ref().and_then(Changes::own) {
+            return own;
+        }
+        let stage = &self.plan.stages[at.0];
+        if let Some(changed) = self.changed_stage(at) {
+            let name = super::error::display_name(&self.plan.stages[changed]);
+            return format!("stage `{name}`, which it reads, has steps that are not cached");
+        }
+        let below = (0..at.1)
+            .rev()
+            .find_map(|index| Some((index, self.is_hit((at.0, index))?)));
+        let text = match (below, &self.changes) {
+            (Some((index, false)), _) => {
+                let text = &stage.steps[index].text;
+                return format!("the step before it is not cached: {text}");
+            }
+            (_, Some(changes)) if !changes.below => {
+                "nothing changed since it was last built, but its entry is not there"
+            }
+            (None, Some(_)) => "the base image moved",
+            (Some(_), _) => "the instruction, a variable it sees, or a file it reads changed",
+            (None, None) => {
+                "first build, the base image moved, or the first instruction or what it reads changed"
+            }
+        };
+        text.to_owned()
     }
-    match below {
-        Some((index, false)) => {
-            let text = &stage.steps[index].text;
-            format!("the step before it is not cached: {text}")
-        }
-        Some((_, true)) => {
-            "the instruction, a variable it sees, or a file it reads changed".to_owned()
-        }
-        None => {
-            "first build, the base image moved, or the first instruction or what it reads changed"
-                .to_owned()
-        }
+
+    fn is_hit(&self, at: At) -> Option<bool> {
+        let key = self.keys.get(&at)?;
+        Some(matches!(self.answers.get(key), Some(Lookup::Hit(_))))
+    }
+
+    fn changed_stage(&self, at: At) -> Option<usize> {
+        let read = self.plan.stages[at.0].steps[at.1].stages_read();
+        read.into_iter().find(|read| {
+            let steps = 0..self.plan.stages[*read].steps.len();
+            let mut known = steps.filter_map(|index| self.is_hit((*read, index)));
+            known.any(|hit| !hit)
+        })
     }
 }

@@ -115,6 +115,9 @@ impl Outline<'_> {
                 writeln!(f, "  CACHE MISS: {entry}: {reason}")?;
                 writeln!(f, "  EXECUTE: its layer is not cached")?;
             }
+            None if lookahead.is_merged(at) => {
+                return writeln!(f, "  SKIP: it is part of a layer that is cached");
+            }
             None if lookahead.has_cache() => {
                 writeln!(
                     f,

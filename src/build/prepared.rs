@@ -100,12 +100,6 @@ pub fn prepare<'b>(
 
     let mut pins = Pins::new();
     let lookahead = match cache {
-        Some(_) if options.snapshot.single => {
-            tracing::warn!(
-                "ignoring --cache, because --single-snapshot makes one layer of a whole stage"
-            );
-            Lookahead::default()
-        }
         Some(cache) => {
             let _phase = timeline.phase("look into the cache");
             let writing = Writing {
@@ -116,9 +110,10 @@ pub fn prepare<'b>(
             };
             let images = keys::images(&library, &plan)?;
             pins = pins::pins(&plan, client.net(), options)?;
-            let keys = keys::keys(&plan, &contexts, &bases, &images, &pins, &writing)?;
+            let single = options.snapshot.single;
+            let keys = keys::keys(&plan, &contexts, &bases, &images, &pins, &writing, single)?;
             let anew = made_anew(&plan, &options.no_cache_filter);
-            Lookahead::look_up(cache, &plan, &keys, compression, &anew)
+            Lookahead::look_up(cache, &plan, keys, compression, &anew, single)
         }
         None => Lookahead::default(),
     };

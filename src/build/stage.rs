@@ -119,16 +119,21 @@ impl Builder<'_> {
                 root: self.root(position, roots).map_err(failed)?,
                 baseline: None,
             };
-            if self.options.snapshot.single && self.in_image.contains(&position) {
+            let last = at_work.iter().rposition(|step| step.has_layer());
+            // the one layer that the stage will have, unless that is there
+            let is_made = |last: usize| {
+                let at = (position, last);
+                let wanted = self.in_image.contains(&position) || self.lookahead.wants(at);
+                wanted && self.lookahead.hit(at).is_none()
+            };
+            if self.options.snapshot.single && last.is_some_and(is_made) {
                 work.take_baseline().map_err(failed)?;
             }
-            let last = at_work
-                .iter()
-                .rposition(|step| step.action != Action::Config);
             for (index, step) in at_work.iter().enumerate() {
                 let told = self.timeline.step(position, index);
                 let record = match self.lookahead.hit((position, index)) {
                     Some(hit) => work.apply(step, hit),
+                    None if self.lookahead.is_merged((position, index)) => Ok(record(step, None)),
                     None => work.step(index, step, Some(index) == last, roots),
                 };
                 let record = record.map_err(|error| Error::at(stage, step, error))?;
@@ -169,7 +174,7 @@ impl Builder<'_> {
     fn outcome(&self, at: At) -> State {
         match self.plan.stages[at.0].steps[at.1].action {
             Action::Config => State::Recorded,
-            _ if self.lookahead.hit(at).is_some() => State::Cached,
+            _ if self.lookahead.hit(at).is_some() || self.lookahead.is_merged(at) => State::Cached,
             _ => State::Executed,
         }
     }

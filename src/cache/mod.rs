@@ -22,8 +22,9 @@ use crate::image::{Compression, ImageRef, Layer, Platform};
 use crate::layout::Layout;
 use crate::store::{BlobStore, SharedStore};
 use crate::{layout, registry, store};
+use key::Parts;
 
-pub use key::Key;
+pub use key::{Key, Keyed};
 
 /// Where cached layers are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -187,6 +188,28 @@ impl LayerCache {
                 }),
             },
         }
+    }
+
+    /// Returns what the key of a step was made of when it was last built; `step` says which, in this cache.
+    pub fn recall(&self, step: &str) -> Option<Parts> {
+        let note = self.store.as_ref()?.note(&self.note_name(step))?;
+        serde_json::from_slice(&note).ok()
+    }
+
+    /// Remembers what the key of a step was made of.
+    pub fn remember(&self, step: &str, parts: &Parts) {
+        if let Some(store) = &self.store {
+            let note = serde_json::to_vec(parts).expect("names and hashes are text");
+            store.set_note(&self.note_name(step), &note);
+        }
+    }
+
+    fn note_name(&self, step: &str) -> String {
+        let place = match &self.options.repository {
+            Repository::Registry(repository) => repository.name(),
+            Repository::Layouts(prefix) => format!("oci:{}", prefix.display()),
+        };
+        format!("{place} {step}")
     }
 
     /// Stores a new layer of `store` under its key.

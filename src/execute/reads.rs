@@ -138,6 +138,7 @@ impl<'a> Reader<'a> {
             self.links.entry(inode).or_insert(known);
         }
         self.files.push(InputFile {
+            origin: path.clone(),
             source: self.source,
             path: name,
             is_intermediate: role == Role::Intermediate,

@@ -29,6 +29,11 @@ impl Step {
         self.sources().into_iter().filter_map(stage).collect()
     }
 
+    /// Tells whether this step makes a layer of its own, where each does.
+    pub fn has_layer(&self) -> bool {
+        self.action != Action::Config
+    }
+
     /// Returns where this step takes files from.
     pub fn sources(&self) -> Vec<&Source> {
         match &self.action {

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::dockerfile::instruction::{Heredoc, Network, Security};
+use crate::plan::{RunMount, Sharing, Source};
 
 fn writing() -> Writing {
     Writing {
@@ -113,6 +114,7 @@ fn copy_step() -> CopyStep {
 
 fn file(path: &str, content: &str) -> InputFile {
     InputFile {
+        origin: LayerPath::clean(path),
         source: 0,
         path: LayerPath::clean(path),
         is_intermediate: false,
@@ -153,7 +155,7 @@ fn whatever_a_run_sees_is_in_its_key() {
         &mut seen.0.mounts[index]
     }
     let original: Seen = (run_step(), vec![Input::Files(files())], writing(), below());
-    let key = |(step, mounts, writing, below): &Seen| run(below, step, mounts, writing);
+    let key = |(step, mounts, writing, below): &Seen| run(below, step, mounts, writing).key;
     #[rustfmt::skip] // a table keeps its columns
     let changes: &[Change<'_, Seen>] = &[
         ("an argument",     &|s| s.0.args[2] = "make x".into()),
@@ -187,6 +189,19 @@ fn whatever_a_run_sees_is_in_its_key() {
         ("secret target",   &|s| if let RunMount::Secret { target, .. } = mount(s, 3) { *target = Some("/s".into()) }),
         ("secret env",      &|s| if let RunMount::Secret { env, .. } = mount(s, 3) { *env = Some("S".into()) }),
         ("secret required", &|s| if let RunMount::Secret { required, .. } = mount(s, 3) { *required = true }),
+        ("secret mode",     &|s| if let RunMount::Secret { mode, .. } = mount(s, 3) { *mode = 0o444 }),
+        ("secret uid",      &|s| if let RunMount::Secret { uid, .. } = mount(s, 3) { *uid = 1 }),
+        ("secret gid",      &|s| if let RunMount::Secret { gid, .. } = mount(s, 3) { *gid = 1 }),
+        ("cache target",    &|s| if let RunMount::Cache { target, .. } = mount(s, 1) { target.push('x') }),
+        ("cache source",    &|s| if let RunMount::Cache { source, .. } = mount(s, 1) { source.push('x') }),
+        ("cache from",      &|s| if let RunMount::Cache { from, .. } = mount(s, 1) { *from = Some(Source::Context) }),
+        ("cache readonly",  &|s| if let RunMount::Cache { readonly, .. } = mount(s, 1) { *readonly = true }),
+        ("tmpfs target",    &|s| if let RunMount::Tmpfs { target, .. } = mount(s, 2) { target.push('x') }),
+        ("ssh target",      &|s| if let RunMount::Ssh { target, .. } = mount(s, 4) { target.push('x') }),
+        ("ssh required",    &|s| if let RunMount::Ssh { required, .. } = mount(s, 4) { *required = true }),
+        ("ssh mode",        &|s| if let RunMount::Ssh { mode, .. } = mount(s, 4) { *mode = 0o666 }),
+        ("ssh uid",         &|s| if let RunMount::Ssh { uid, .. } = mount(s, 4) { *uid = 1 }),
+        ("ssh gid",         &|s| if let RunMount::Ssh { gid, .. } = mount(s, 4) { *gid = 1 }),
         ("ssh id",          &|s| if let RunMount::Ssh { id, .. } = mount(s, 4) { id.push('x') }),
         ("mounted content", &|s| s.1 = vec![Input::Files(vec![file("a", "1"), file("b", "3")])]),
         ("mounted stage",   &|s| s.1 = vec![Input::Stage(below())]),
@@ -202,7 +217,7 @@ fn whatever_a_run_sees_is_in_its_key() {
 
 #[test]
 fn proxies_are_in_no_key() {
-    let key = |step: &RunStep| run(&below(), step, &[], &writing());
+    let key = |step: &RunStep| run(&below(), step, &[], &writing()).key;
     let mut other = run_step();
     other.proxy_env.insert("HTTP_PROXY".into(), "p".into());
     assert_eq!(key(&run_step()), key(&other));
@@ -212,8 +227,9 @@ fn proxies_are_in_no_key() {
 fn whatever_a_copy_reads_and_writes_is_in_its_key() {
     type Seen = (CopyStep, Vec<InputFile>, Key);
     let original: Seen = (copy_step(), files(), below());
-    let key =
-        |(step, files, below): &Seen| copy(below, step, &Input::Files(files.clone()), &writing());
+    let key = |(step, files, below): &Seen| {
+        copy(below, step, &Input::Files(files.clone()), &writing()).key
+    };
     #[rustfmt::skip] // a table keeps its columns
     let changes: &[Change<'_, Seen>] = &[
         ("ADD",             &|s| s.0.unpack = Unpack::Local),
@@ -252,13 +268,23 @@ fn whatever_a_copy_reads_and_writes_is_in_its_key() {
         ("what is below",   &|s| s.2 = after(&s.2, &s.2)),
     ];
     all_differ(&original, key, changes);
-    let of = |input| copy(&below(), &copy_step(), &input, &writing());
+    let of = |input| copy(&below(), &copy_step(), &input, &writing()).key;
     assert_ne!(
         of(Input::Stage(below())),
         of(Input::Stage(after(&below(), &below())))
     );
     let layers = |name: &[u8]| Input::Image(vec![DiffId::new(Digest::of(name))]);
     assert_ne!(of(layers(b"1")), of(layers(b"2")));
+    let fetched = |what: &str| Input::Fetched(vec![what.to_owned()], files());
+    assert_ne!(of(fetched("1")), of(fetched("2")));
+    assert_ne!(of(fetched("1")), of(Input::Files(files())));
+    let mut moved = files();
+    moved[0].origin = LayerPath::clean("elsewhere/a");
+    assert_eq!(
+        of(Input::Files(moved)),
+        of(Input::Files(files())),
+        "where it was is not what it is"
+    );
 }
 
 #[test]
@@ -278,7 +304,7 @@ fn a_linked_copy_does_not_depend_on_what_is_below() {
             chmod,
             ..copy_step()
         };
-        let key = |below: &Key| copy(below, &step, &Input::Files(files()), &writing());
+        let key = |below: &Key| copy(below, &step, &Input::Files(files()), &writing()).key;
         let differ = key(&below()) != key(&after(&below(), &below()));
         assert_eq!(differ, depends, "{step:?}");
     }
@@ -311,8 +337,40 @@ fn bases_differ_by_layers_and_platform_only() {
         user: "app".to_owned(),
         ..step.clone()
     };
-    let key = |step| workdir(&keys[0], step, &writing());
+    let key = |step| workdir(&keys[0], step, &writing()).key;
     assert_ne!(key(&step), key(&other));
+}
+
+#[test]
+fn a_stage_in_one_layer_has_a_key_of_its_own() {
+    let (start, end) = (below(), after(&below(), &below()));
+    let of = |start, end| single(start, end, Vec::new()).key;
+    let keys = [
+        of(&start, &end),
+        of(&end, &end),
+        of(&start, &start),
+        end,
+        start,
+    ];
+    for (index, key) in keys.iter().enumerate() {
+        assert!(!keys[..index].contains(key), "{index}");
+    }
+}
+
+#[test]
+fn what_changed_is_named() {
+    let key = |step: &RunStep, files: Vec<InputFile>| {
+        run(&below(), step, &[Input::Files(files)], &writing()).parts
+    };
+    let earlier = key(&run_step(), files());
+    let mut step = run_step();
+    step.env.insert("A".into(), "2".into());
+    step.args[2] = "make install".into();
+    let now = key(&step, vec![file("a", "1"), file("b", "3"), file("c", "")]);
+    assert_eq!(
+        now.changes_since(&earlier).own().unwrap(),
+        "file `b` changed, file `c` is new, the command changed, and 1 more"
+    );
 }
 
 proptest! {
@@ -329,7 +387,7 @@ proptest! {
                 user: user.clone(),
                 ..run_step()
             };
-            run(&below(), &step, &[], &writing())
+            run(&below(), &step, &[], &writing()).key
         };
         prop_assert_eq!(key(&one) == key(&two), one == two);
     }

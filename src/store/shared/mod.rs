@@ -180,6 +180,34 @@ impl SharedStore {
         }
     }
 
+    /// Returns what was noted under a name. Notes explain; nothing depends on them.
+    pub fn note(&self, name: &str) -> Option<Vec<u8>> {
+        let file = self
+            .0
+            .blobs
+            .as_ref()?
+            .0
+            .open_file(&note_path(name))
+            .ok()??;
+        let mut bytes = Vec::new();
+        file.take(DOCUMENT_SIZE).read_to_end(&mut bytes).ok()?;
+        Some(bytes)
+    }
+
+    /// Notes something under a name, in place of what was noted before.
+    pub fn set_note(&self, name: &str, bytes: &[u8]) {
+        let Some(blobs) = self
+            .writable()
+            .filter(|_| self.note(name).as_deref() != Some(bytes))
+        else {
+            return;
+        };
+        let written = blobs.0.create("notes");
+        if let Err(error) = written.and_then(|()| blobs.0.write(&note_path(name), bytes)) {
+            self.stop_writing(&error);
+        }
+    }
+
     /// Removes what was not used for longest until the limit is kept.
     pub fn keep_limit(&self) {
         if let (Some(max_size), Some(blobs)) = (self.0.options.max_size, self.writable())
@@ -264,6 +292,10 @@ impl Keeping {
             Err(error) => self.store.stop_writing(&error),
         }
     }
+}
+
+fn note_path(name: &str) -> String {
+    format!("notes/{}", Digest::of(name.as_bytes()).hex())
 }
 
 /// Notes that a blob was used. Who may not do that has no say in what goes first.
