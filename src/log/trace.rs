@@ -205,7 +205,7 @@ mod tests {
             });
             assert_eq!(span["traceId"], format!("{:032x}", 0xabc));
             format!(
-                "{:>2} {} {} +{} {}{} {}\n",
+                "{:>1} {} {} +{} {}{} {}\n",
                 short(&span["parentSpanId"]),
                 short(&span["spanId"]),
                 span["name"].as_str().unwrap(),
