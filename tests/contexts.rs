@@ -315,7 +315,6 @@ fn add_fetches_from_a_server() {
         (format!("ADD --checksum=00 {url}/plain/ /"),            "invalid checksum digest format".to_owned()),
         (format!("ADD --checksum={other} Dockerfile /"),         "checksum requires HTTP(S) or Git sources".to_owned()),
         (format!("ADD --checksum={other} {url}/a {url}/b /d/"),  "checksum can't be specified for multiple sources".to_owned()),
-        ("ADD https://h/a.git /".to_owned(),                     "not supported yet: ADD https://h/a.git".to_owned()),
     ];
     for (instruction, message) in cases {
         t.dockerfile(&format!("FROM scratch\n{instruction}\n"));
