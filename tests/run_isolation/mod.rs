@@ -377,7 +377,10 @@ fn what_is_not_possible_is_refused_before_any_work() {
             mounting,
             "`--mount=type=tmpfs` needs namespaces or running in place, which are not in use here",
         ),
-        (insecure, "`--security=insecure` is not supported yet"),
+        (
+            insecure,
+            "`--security=insecure` needs isolation by namespaces",
+        ),
         (
             alone,
             "`--network=none` needs namespaces, which are not in use here",
