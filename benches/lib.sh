@@ -85,7 +85,7 @@ push_base() {
   diff_id=$(sha256sum <"$work/base.tar" | cut -d' ' -f1)
   layer=$(sha256sum <"$work/base.tar.gz" | cut -d' ' -f1)
   ln "$work/base.tar.gz" "$layout/blobs/sha256/$layer"
-  printf '{"architecture":"amd64","os":"linux","config":{"Env":["PATH=/bin"]},"rootfs":{"type":"layers","diff_ids":["sha256:%s"]}}' \
+  printf '{"architecture":"amd64","os":"linux","config":{"Env":["PATH=/bin"]},"rootfs":{"type":"layers","diff_ids":["sha256:%s"]},"history":[{"created_by":"files of /usr"}]}' \
     "$diff_id" >"$work/config"
   config=$(blob "$layout" "$work/config")
   printf '{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"sha256:%s","size":%d},"layers":[{"mediaType":"application/vnd.oci.image.layer.v1.tar+gzip","digest":"sha256:%s","size":%d}]}' \
@@ -111,7 +111,7 @@ timed() {
   local name=$1 start
   shift
   start=$(milliseconds)
-  "$@"
+  "$@" || return
   echo $(($(milliseconds) - start)) >>"$work/times/$name"
 }
 
@@ -181,8 +181,8 @@ reference_with_buildah() {
   reference_dockerfile >"$work/Dockerfile"
   buildah_reference() {
     local storage=(--root "$work/buildah/root" --runroot "$work/buildah/run" --storage-driver overlay)
-    buildah "${storage[@]}" bud -q --isolation chroot --layers --tls-verify=false -f "$work/Dockerfile" -t made "$work/context" >/dev/null
-    buildah "${storage[@]}" push -q --tls-verify=false made "docker://127.0.0.1:$registry_port/made:buildah"
+    buildah "${storage[@]}" bud -q --isolation chroot --layers --tls-verify=false -f "$work/Dockerfile" -t made "$work/context" >/dev/null &&
+      buildah "${storage[@]}" push -q --tls-verify=false made "docker://127.0.0.1:$registry_port/made:buildah"
   }
   mkdir -p "$work/buildah"
   timed buildah buildah_reference 2>"$work/buildah.log" || { cat "$work/buildah.log" >&2; exit 1; }
