@@ -11,6 +11,8 @@ need() {
 finish() {
   [ -z "${registry_process:-}" ] || kill "$registry_process" 2>/dev/null || true
   say "removing $work"
+  # buildah leaves them
+  umount "$work"/buildah/root/overlay/*/merged "$work/buildah/root/overlay" 2>/dev/null || true
   rm -rf "$work"
 }
 
