@@ -243,6 +243,13 @@ impl Error {
         }
     }
 
+    /// Tells whether a manifest was refused because a blob it lists is not there.
+    pub(super) fn misses_a_blob(&self) -> bool {
+        let unknown =
+            |code: &Code| matches!(&code.code[..], "MANIFEST_BLOB_UNKNOWN" | "BLOB_UNKNOWN");
+        matches!(self, Self::Status(answer) if answer.codes.iter().any(unknown))
+    }
+
     /// Tells whether nothing answers where the registry should be.
     pub(super) fn is_unreachable(&self) -> bool {
         matches!(self, Self::Transport { source, .. } if source.is_connect())

@@ -1,5 +1,7 @@
 //! Manifests and indexes under their tags: what is there, and putting them there.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap};
 use reqwest::{Method, StatusCode};
@@ -11,6 +13,13 @@ use super::Error;
 use super::auth::Scope;
 use super::client::{Client, Request, Target};
 use super::push::same_digest;
+
+/// How long to wait when a registry does not see a blob yet that it has just taken, or that another upload is bringing too.
+const BLOB_WAITS: [Duration; 3] = [
+    Duration::from_millis(200),
+    Duration::from_millis(600),
+    Duration::from_secs(2),
+];
 
 impl Client {
     /// Returns the digest a reference points to, without pulling it, or `None` if there is no such image.
@@ -57,7 +66,16 @@ impl Client {
         let mut request = Request::new(&image.registry, scope, Method::PUT, Target::Path(path))
             .header(CONTENT_TYPE, media_type.as_str());
         request.body = bytes;
-        let response = self.send(&request).await?;
+        let mut waits = BLOB_WAITS.iter();
+        let response = loop {
+            match self.send(&request).await {
+                Err(error) if error.misses_a_blob() => match waits.next() {
+                    Some(wait) => tokio::time::sleep(*wait).await,
+                    None => return Err(error),
+                },
+                answer => break answer?,
+            }
+        };
         same_digest(image, "manifest", &digest, &response)?;
         Ok(digest)
     }
