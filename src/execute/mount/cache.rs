@@ -25,6 +25,9 @@ use crate::rootfs::Rootfs;
 /// The directory that commands see.
 pub(super) const CONTENT: &str = "content";
 
+/// Its name until it has what it starts from.
+pub(super) const UNFINISHED: &str = "unfinished";
+
 /// A cache in use.
 pub(super) struct Cache {
     pub(super) slot: PathBuf,
@@ -42,7 +45,7 @@ impl Cache {
     pub(super) fn take(key: &Path, sharing: Sharing, interrupt: &Interrupt) -> Result<Self, Taken> {
         for number in 0_u32.. {
             let slot = key.join(number.to_string());
-            let lock = open_lock(&slot).map_err(Taken::Io)?;
+            let lock = open_lock(&slot, "lock").map_err(Taken::Io)?;
             let operation = match sharing {
                 Sharing::Shared => FlockOperation::NonBlockingLockShared,
                 Sharing::Private | Sharing::Locked => FlockOperation::NonBlockingLockExclusive,
@@ -74,9 +77,18 @@ impl Cache {
     }
 }
 
-fn open_lock(slot: &Path) -> io::Result<OwnedFd> {
+/// Waits until nobody else makes the directory of this cache: several that share a new one may come at once.
+pub(super) fn lock_making(slot: &Path) -> io::Result<OwnedFd> {
+    let lock = open_lock(slot, "making")?;
+    match rustix::io::retry_on_intr(|| rustix::fs::flock(&lock, FlockOperation::LockExclusive)) {
+        Ok(()) | Err(Errno::NOSYS | Errno::OPNOTSUPP | Errno::NOLCK) => Ok(lock),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+fn open_lock(slot: &Path, name: &str) -> io::Result<OwnedFd> {
     fs_err::create_dir_all(slot)?;
-    let lock = slot.join("lock");
+    let lock = slot.join(name);
     let file: File = fs_err::OpenOptions::new()
         .create(true)
         .truncate(false)

@@ -354,10 +354,7 @@ impl Work<'_> {
 
     /// Finds or makes a cache, and keeps others out as its sharing says as long as the command runs.
     fn cache(&mut self, mount: &RunMount, tree: Option<&Tree<'_>>) -> Result<What, Error> {
-        let RunMount::Cache {
-            target, id, mode, ..
-        } = mount
-        else {
+        let RunMount::Cache { target, id, .. } = mount else {
             unreachable!("the caller has looked");
         };
         let fail = |dir: &Path, source| Error::Cache {
@@ -378,19 +375,12 @@ impl Work<'_> {
         })?;
         self.prepared._locks.push(lock);
         let content = slot.join(cache::CONTENT);
-        if fs_err::symlink_metadata(&content).is_err() {
-            let new = format!("new-{}", std::process::id());
-            let root = rootfs::Rootfs::create(&slot)?.with_id_shift(shelf.ids);
-            let to = LayerPath::clean(&new);
-            root.remove(&to)?;
-            if !cache::begin_with(mount, tree, &root, &to, self.now)? {
-                let (uid, gid) = cache::owner(mount);
-                staging::directory(&root, &to, (*mode, uid, gid), self.now)?;
-            }
-            match fs_err::rename(slot.join(&new), &content) {
-                // Another build was faster.
-                Err(_) if content.is_dir() => root.remove(&to)?,
-                renamed => renamed.map_err(|source| fail(&slot, source))?,
+        let whole = || fs_err::symlink_metadata(&content).is_ok();
+        if !whole() {
+            let _making = cache::lock_making(&slot).map_err(|source| fail(&slot, source))?;
+            // Another stage or build may have been faster.
+            if !whole() {
+                self.make_cache(mount, tree, &slot)?;
             }
         }
         self.caches.insert(key, target.clone());
@@ -398,6 +388,33 @@ impl Work<'_> {
             return Ok(What::File(self.staging.link(&content)?));
         }
         Ok(What::Directory(content))
+    }
+
+    /// Makes the directory of a cache in its `slot`; it appears there whole.
+    fn make_cache(
+        &self,
+        mount: &RunMount,
+        tree: Option<&Tree<'_>>,
+        slot: &Path,
+    ) -> Result<(), Error> {
+        let RunMount::Cache { id, mode, .. } = mount else {
+            unreachable!("the caller has looked");
+        };
+        let root = rootfs::Rootfs::create(slot)?.with_id_shift(self.shelf.ids);
+        let new = LayerPath::clean(cache::UNFINISHED);
+        // what a killed build left
+        root.remove(&new)?;
+        if !cache::begin_with(mount, tree, &root, &new, self.now)? {
+            let (uid, gid) = cache::owner(mount);
+            staging::directory(&root, &new, (*mode, uid, gid), self.now)?;
+        }
+        fs_err::rename(slot.join(cache::UNFINISHED), slot.join(cache::CONTENT)).map_err(|source| {
+            Error::Cache {
+                id: id.clone(),
+                dir: slot.to_owned(),
+                source,
+            }
+        })
     }
 
     /// Shows a cache at a second target of the same command.
