@@ -9,7 +9,7 @@ use expect_test::{Expect, expect};
 use tempfile::TempDir;
 
 use crate::support::container::{self, Container};
-use crate::support::{Finished, Image, Registry, base, requires};
+use crate::support::{Finished, Image, Registry, base, requires, tool};
 
 const EPOCH: &str = "1000000000";
 const TOKEN: &str = "hunter2-is-a-secret";
@@ -45,6 +45,8 @@ impl Bench {
         let executor = bench.path("image/kaniko/executor");
         fs_err::copy(env!("CARGO_BIN_EXE_executor"), executor).unwrap();
         let _agent = UnixListener::bind(bench.path("agent")).unwrap();
+        let key = bench.path("key").display().to_string();
+        tool("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", &key]);
         bench
     }
 
@@ -103,6 +105,7 @@ impl Bench {
         let mut container = Container::new(image);
         container.volume(&self.path("context"), "/workspace", true);
         container.volume(&self.path("agent"), "/outside/agent", false);
+        container.volume(&self.path("key"), "/outside/key", true);
         container.volume(&self.path("file-secret"), "/outside/file-secret", true);
         container.env.push(("SOURCE_DATE_EPOCH", EPOCH.to_owned()));
         container.env.push(("TOKEN", TOKEN.to_owned()));
@@ -503,7 +506,7 @@ fn what_is_required_and_missing() {
 fn ssh() {
     requires!(root);
     let bench = Bench::new();
-    let args = ["--ssh=default=AT/agent", "--ssh=other=AT/agent"];
+    let args = ["--ssh=default=AT/agent", "--ssh=other=AT/key"];
     let check = |run: &str, want: Expect| check(&bench, STAGES, run, &args, want);
     check(
         "--mount=type=ssh --mount=type=ssh,id=other,uid=5,gid=6,mode=0666 --mount=type=ssh,id=missing \

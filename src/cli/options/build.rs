@@ -211,16 +211,16 @@ fn secrets(given: Given<'_>) -> Result<Vec<SecretSource>, Error> {
 
 fn agents(given: Given<'_>) -> Result<Vec<AgentSource>, Error> {
     let parse = |text: &String| {
-        let (id, socket) = match text.split_once('=') {
-            Some((id, socket)) => (id, Some(socket)),
-            None => (text.as_str(), None),
+        let (id, paths) = match text.split_once('=') {
+            Some((id, paths)) => (id, paths.split(',').collect()),
+            None => (text.as_str(), Vec::new()),
         };
-        if id.is_empty() || socket.is_some_and(str::is_empty) {
+        if id.is_empty() || paths.contains(&"") {
             return Err(Error::Ssh(text.clone()));
         }
         Ok(AgentSource {
             id: id.to_owned(),
-            socket: socket.map(|socket| given.absolute(socket)),
+            paths: paths.into_iter().map(|path| given.absolute(path)).collect(),
         })
     };
     given.values.list("ssh").iter().map(parse).collect()

@@ -43,7 +43,7 @@ pub const FLAGS: &[Flag] = &[
     flag("materialize",       ' ', Bool,     "false", Holds("what the image contains does not depend on what was unpacked"), "Holds by design"),
     flag("reproducible",      ' ', Bool,     "false", Works, "Set timestamps so that equal inputs give equal digests"),
     flag("secret",            ' ', Secret,   "", Works,  "Secret for RUN --mount=type=secret as id=ID[,type=file|env][,src=PATH|,env=NAME]; repeatable"),
-    flag("ssh",               ' ', List,     "", Works,  "SSH agent for RUN --mount=type=ssh as default or ID[=SOCKET]; without a socket that of SSH_AUTH_SOCK; repeatable"),
+    flag("ssh",               ' ', List,     "", Works,  "SSH agent for RUN --mount=type=ssh as ID, with the socket of SSH_AUTH_SOCK, ID=SOCKET, or ID=KEY,KEY with files of private keys; repeatable"),
     flag("single-snapshot",   ' ', Bool,     "false", Works, "Take one snapshot at the end of each stage"),
     flag("skip-unused-stages", ' ', Bool,    "false", Hidden, "Deprecated; unused stages are always skipped"),
     flag("snapshot-mode",     ' ', Text,     "full", Works, "How changes are found: full, redo or time; the result is the same"),

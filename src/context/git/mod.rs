@@ -31,7 +31,7 @@ pub use address::{Address, Login, is_scp};
 pub use session::Remote;
 use session::Session;
 pub use spec::{Spec, Wanted};
-pub use ssh::{Files as SshFiles, Options as SshOptions};
+pub use ssh::{Files as SshFiles, Key as SshKey, KeyError as SshKeyError, Options as SshOptions};
 pub use web::basic;
 
 /// Levels of submodules inside each other, as many as kaniko follows.

@@ -15,6 +15,7 @@
 //! Language spec 3.4.
 
 mod cache;
+mod keyring;
 mod secret;
 mod ssh;
 mod staging;
@@ -106,7 +107,9 @@ impl Error {
             Self::NoSecret(id) => Some(format!(
                 "pass it with `--secret id={id},src=FILE` or `--secret id={id},env=NAME`"
             )),
-            Self::NoAgent(id) => Some(format!("pass it with `--ssh {id}=SOCKET`")),
+            Self::NoAgent(id) => Some(format!(
+                "pass it with `--ssh {id}=SOCKET` or `--ssh {id}=KEY`"
+            )),
             Self::Copy(error) => error.help(),
             Self::Staging(error) => error.help(),
             _ => None,

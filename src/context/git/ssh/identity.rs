@@ -9,9 +9,10 @@ use ring::rand::SystemRandom;
 use ring::rsa::{KeyPairComponents, PublicKeyComponents};
 use ring::signature::{RSA_PKCS1_SHA256, RSA_PKCS1_SHA512, RsaEncoding};
 use russh::keys::agent::AgentIdentity;
+use russh::keys::signature::Signer;
 use russh::keys::ssh_key::private::{KeypairData, RsaKeypair};
 use russh::keys::ssh_key::public::RsaPublicKey;
-use russh::keys::ssh_key::{self, Mpint};
+use russh::keys::ssh_key::{self, Mpint, encoding::Encode as _};
 use russh::keys::{HashAlg, PrivateKey, PublicKey};
 
 /// A private key that can be used.
@@ -38,6 +39,32 @@ pub enum KeyError {
 }
 
 impl Key {
+    /// Returns the other half, which servers know it by.
+    pub fn public(&self) -> &PublicKey {
+        match self {
+            Self::Elliptic(key) => key.public_key(),
+            Self::Rsa(key) => &key.public,
+        }
+    }
+
+    /// Returns a signature with the name of its kind in front, as ssh sends it; `hash` is for RSA keys only.
+    ///
+    /// # Errors
+    /// [`SignError::Sign`], [`SignError::Encoding`].
+    pub fn sign(&self, message: &[u8], hash: HashAlg) -> Result<Vec<u8>, SignError> {
+        match self {
+            Self::Elliptic(key) => {
+                let signed: Result<ssh_key::Signature, _> =
+                    Signer::try_sign(key.key_data(), message);
+                let signed = signed.map_err(|_| SignError::Sign)?;
+                let mut blob = Vec::new();
+                signed.encode(&mut blob)?;
+                Ok(blob)
+            }
+            Self::Rsa(key) => key.sign(message, hash),
+        }
+    }
+
     /// Reads a private key in OpenSSH's form or in PEM.
     pub fn parse(text: &str) -> Result<Self, KeyError> {
         let text = text.replace('\r', "");
@@ -122,6 +149,22 @@ impl RsaKey {
             q,
         }))
     }
+
+    fn sign(&self, message: &[u8], hash: HashAlg) -> Result<Vec<u8>, SignError> {
+        let (name, padding): (_, &'static dyn RsaEncoding) = match hash {
+            HashAlg::Sha256 => ("rsa-sha2-256", &RSA_PKCS1_SHA256),
+            _ => ("rsa-sha2-512", &RSA_PKCS1_SHA512),
+        };
+        let mut signature = vec![0; self.pair.public().modulus_len()];
+        let signed = self
+            .pair
+            .sign(padding, &SystemRandom::new(), message, &mut signature);
+        signed.map_err(|_| SignError::Sign)?;
+        let mut blob = Vec::new();
+        name.encode(&mut blob)?;
+        signature.as_slice().encode(&mut blob)?;
+        Ok(blob)
+    }
 }
 
 /// Why nothing could be signed.
@@ -129,7 +172,7 @@ impl RsaKey {
 pub enum SignError {
     #[error("the connection ended")]
     Send(#[from] russh::SendError),
-    #[error("cannot sign with the RSA key")]
+    #[error("cannot sign with the key")]
     Sign,
     #[error(transparent)]
     Encoding(#[from] ssh_key::encoding::Error),
@@ -144,19 +187,7 @@ impl russh::Signer for &RsaKey {
         hash: Option<HashAlg>,
         mut message: Vec<u8>,
     ) -> Result<Vec<u8>, SignError> {
-        use ssh_key::encoding::Encode as _;
-        let (name, padding): (_, &'static dyn RsaEncoding) = match hash {
-            Some(HashAlg::Sha256) => ("rsa-sha2-256", &RSA_PKCS1_SHA256),
-            _ => ("rsa-sha2-512", &RSA_PKCS1_SHA512),
-        };
-        let mut signature = vec![0; self.pair.public().modulus_len()];
-        let signed = self
-            .pair
-            .sign(padding, &SystemRandom::new(), &message, &mut signature);
-        signed.map_err(|_| SignError::Sign)?;
-        let mut blob = Vec::new();
-        name.encode(&mut blob)?;
-        signature.as_slice().encode(&mut blob)?;
+        let blob = self.sign(&message, hash.unwrap_or(HashAlg::Sha512))?;
         blob.as_slice().encode(&mut message)?;
         Ok(message)
     }

@@ -22,6 +22,7 @@ use crate::net::Net;
 use login::Judge;
 
 pub use files::{Files, Options};
+pub use identity::{Key, KeyError};
 
 /// Remarks of a server's program that are kept.
 const SAID_LIMIT: usize = 8 << 10;
