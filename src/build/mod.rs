@@ -12,6 +12,7 @@ mod blobs;
 mod changes;
 mod contexts;
 mod dispatch;
+mod epoch;
 mod error;
 mod images;
 mod isolate;

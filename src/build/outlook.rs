@@ -123,6 +123,7 @@ mod tests {
             source_date_epoch: None,
             contexts: Vec::new(),
             context_time: None,
+            epoch_time: None,
         };
         let plan = plan::plan(&dockerfile, &options, &Default::default()).unwrap();
         let hits = hits.iter().copied().collect();

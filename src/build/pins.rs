@@ -18,22 +18,13 @@ pub type Pins = BTreeMap<At, Vec<Option<Pinned>>>;
 /// That something is not to be had, at its instruction.
 pub fn pins(plan: &Plan, net: &Net, options: &Options) -> Result<Pins, Error> {
     let mut pins = Pins::new();
-    let dir = match &options.work_dir {
-        Some(dir) => dir.as_path(),
-        None => workspace::temporary_parent(),
-    };
     let git = of_add(&options.git);
     for (position, stage) in plan.stages.iter().enumerate() {
         for (index, step) in stage.steps.iter().enumerate() {
             let Action::Copy(copy) = &step.action else {
                 continue;
             };
-            let means = Means {
-                net,
-                dir,
-                secrets: &options.mounts.secrets,
-                git: &git,
-            };
+            let means = means(options, net, &git);
             let sources = copy.sources.iter();
             let found: Result<Vec<_>, _> = sources.map(|s| execute::pin(s, means)).collect();
             let found = found.map_err(|error| Error::at(stage, step, error.into()))?;
@@ -43,6 +34,19 @@ pub fn pins(plan: &Plan, net: &Net, options: &Options) -> Result<Pins, Error> {
         }
     }
     Ok(pins)
+}
+
+/// Returns what fetching takes before there is a work directory of the build's own.
+pub fn means<'a>(options: &'a Options, net: &'a Net, git: &'a GitOptions) -> Means<'a> {
+    Means {
+        net,
+        dir: match &options.work_dir {
+            Some(dir) => dir,
+            None => workspace::temporary_parent(),
+        },
+        secrets: &options.mounts.secrets,
+        git,
+    }
 }
 
 /// Returns how ADD opens repositories: what opens the build context is shown to no other server.

@@ -8,7 +8,9 @@ use super::images::Library;
 use super::lookahead::Lookahead;
 use super::outlook::{self, At, Prospect};
 use super::pins::{self, Pins};
-use super::{Error, Options, assemble, error, family, frontend, keys, machine, report_findings};
+use super::{
+    Error, Options, assemble, epoch, error, family, frontend, keys, machine, report_findings,
+};
 use crate::cache::LayerCache;
 use crate::cache::key::Writing;
 use crate::context::{self, Context, DockerfileText};
@@ -80,8 +82,12 @@ pub fn prepare<'b>(
         client,
         current_dir: means.current_dir.to_owned(),
     };
-    let (bases, configs) = bases::fetch(&library, &dockerfile, &options.plan)?;
-    let plan = plan::plan(&dockerfile, &options.plan, &configs)?;
+    let asked = plan::Options {
+        epoch_time: epoch::time(&dockerfile, options, client.net(), means)?,
+        ..options.plan.clone()
+    };
+    let (bases, configs) = bases::fetch(&library, &dockerfile, &asked)?;
+    let plan = plan::plan(&dockerfile, &asked, &configs)?;
     let ignored = execute::ignored_sources(&plan, &context.ignore, &dockerfile.checks);
     report_findings(&plan, &ignored, &dockerfile)?;
     let contexts = Contexts::open(context, &plan, &options.plan.contexts, &options.git, means)?;

@@ -74,6 +74,8 @@ pub struct RemoteFile {
     pub size: u64,
     /// When it last changed, if the server says so, else the epoch.
     pub mtime: Time,
+    /// The same, if the server says so.
+    modified: Option<i64>,
     pub digest: Digest,
     content: File,
 }
@@ -136,6 +138,18 @@ pub fn fetch(
     Ok(remotes)
 }
 
+/// Finds out when a remote source was made: the time of a commit, or what a server says of a file.
+///
+/// # Errors
+/// Those of [`fetch`].
+pub fn source_time(source: &CopySource, means: Means<'_>) -> Result<Option<i64>, Error> {
+    Ok(match source {
+        CopySource::Url { url, .. } => RemoteFile::fetch(url, means)?.modified,
+        CopySource::Git(git) => Some(repository::commit_time(git, means)?),
+        CopySource::Path(_) | CopySource::Inline { .. } => None,
+    })
+}
+
 impl RemoteFile {
     fn fetch(text: &str, means: Means<'_>) -> Result<Self, Error> {
         let url: Url = text.parse().map_err(|_| Error::Url)?;
@@ -151,7 +165,7 @@ impl RemoteFile {
                 url: shown,
             });
         }
-        let mtime = Time::from_seconds(download.last_modified().unwrap_or(0));
+        let modified = download.last_modified();
         let keep = |mut body: Box<dyn Read + Send>| {
             let mut copy = Hashing {
                 file: tempfile::tempfile_in(means.dir)?,
@@ -165,7 +179,8 @@ impl RemoteFile {
         Ok(Self {
             name,
             size,
-            mtime,
+            mtime: Time::from_seconds(modified.unwrap_or(0)),
+            modified,
             digest: copy.digester.finish(),
             content: copy.file,
         })

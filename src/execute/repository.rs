@@ -49,6 +49,18 @@ pub(super) fn commit(source: &GitSource, means: Means<'_>) -> Result<String, Err
     }
 }
 
+/// Fetches the commit that `source` means at the moment, and says when it was made.
+pub(super) fn commit_time(source: &GitSource, means: Means<'_>) -> Result<i64, Error> {
+    let source = GitSource {
+        commit_time: true,
+        sub_directory: String::new(),
+        submodules: false,
+        ..source.clone()
+    };
+    let checkout = check_out(&source, &commit(&source, means)?, means)?;
+    Ok(checkout.time.map_or(0, |time| time.seconds))
+}
+
 /// Fetches a commit.
 pub(super) fn check_out(source: &GitSource, id: &str, means: Means<'_>) -> Result<Checkout, Error> {
     let parent = means.dir.join("lent");

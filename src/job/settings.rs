@@ -1,5 +1,6 @@
 //! From what the command line says to what each part of the program is told.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::Error;
@@ -51,6 +52,14 @@ pub fn context_place(asked: &options::Options) -> context::Place {
     }
 }
 
+/// Returns the directory for files on their way to an output; it need not be there.
+pub fn scratch(asked: &options::Options) -> PathBuf {
+    match &asked.kaniko_dir {
+        KanikoDir::At(dir) => dir.clone(),
+        KanikoDir::Temporary => build::temporary_parent().into(),
+    }
+}
+
 /// Reads the secrets and takes hold of the agents, before any command of a Dockerfile could.
 pub fn mounts(asked: &options::Options) -> Result<MountOptions, Error> {
     let given = &asked.build;
@@ -86,6 +95,8 @@ pub fn build(
             source_date_epoch: given.source_date_epoch,
             contexts: given.contexts.clone(),
             context_time,
+            // asked for when the Dockerfile is known
+            epoch_time: None,
         },
         work_dir: match &asked.kaniko_dir {
             KanikoDir::At(dir) => Some(dir.clone()),

@@ -155,6 +155,7 @@ fn bases(
         source_date_epoch: None,
         contexts: Vec::new(),
         context_time: None,
+        epoch_time: None,
     };
     let frontend = dockerfile::Options {
         syntax: None,

@@ -1,14 +1,126 @@
 //! `SOURCE_DATE_EPOCH`: the moment that new history entries and files carry.
 //!
+//! Beside a number it can be the name of something that knows when it was made. Finding that out takes the network, so the plan only
+//! says what to ask ([`epoch_source`]) and is told the answer ([`Options::epoch_time`]).
+//!
 //! # Spec
 //! Language spec 2.7.
 
 use std::collections::BTreeMap;
 
-use super::{Error, Options, Problem, Scope};
-use crate::dockerfile::Dockerfile;
+use super::{
+    Action, Base, Configs, CopySource, Error, Options, PlannedStage, Problem, Scope, graph, named,
+    plan,
+};
+use crate::dockerfile::{Dockerfile, Instruction, Span, Stage};
 
 const NAME: &str = "SOURCE_DATE_EPOCH";
+
+/// What says when a build was made, if `SOURCE_DATE_EPOCH` is a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EpochSource {
+    /// A named context of files, by its position in [`Options::contexts`].
+    Context(usize),
+    /// A stage whose last step is the `ADD` of one remote source.
+    Stage(Box<PlannedStage>),
+}
+
+enum Named<'a> {
+    Context(usize),
+    Stage(&'a Stage),
+}
+
+/// Finds what [`Options::epoch_time`] has to be the time of, if anything.
+///
+/// # Errors
+/// [`Problem::SourceDateEpoch`], [`Problem::SourceDateEpochOfStage`], and what is wrong with the stage.
+pub fn epoch_source(
+    dockerfile: &Dockerfile,
+    options: &Options,
+) -> Result<Option<EpochSource>, Error> {
+    let globals = graph::globals(dockerfile, options)?;
+    let given = Given::find(&globals, &options.build_args, dockerfile);
+    let Some(given) = given.filter(|given| given.is_name()) else {
+        return Ok(None);
+    };
+    let stage = match given.named(dockerfile, options)? {
+        Named::Context(index) => return Ok(Some(EpochSource::Context(index))),
+        Named::Stage(stage) => stage,
+    };
+    let mut alone = options.clone();
+    alone.targets = stage.name.iter().cloned().collect();
+    alone.every_stage = false;
+    alone.build_args.insert(NAME.to_owned(), String::new());
+    let mut planned = plan(dockerfile, &alone, &Configs::new())?;
+    let stage = planned.stages.swap_remove(planned.target);
+    let adds_one = match stage.steps.last().map(|step| &step.action) {
+        Some(Action::Copy(step)) => matches!(
+            step.sources[..],
+            [CopySource::Url { .. } | CopySource::Git(_)]
+        ),
+        _ => false,
+    };
+    match stage.base == Base::Scratch && adds_one {
+        true => Ok(Some(EpochSource::Stage(Box::new(stage)))),
+        false => Err(Problem::SourceDateEpochOfStage(given.text).at(stage.span)),
+    }
+}
+
+/// The value, and where it stands.
+struct Given {
+    text: String,
+    span: Option<Span>,
+    is_build_arg: bool,
+}
+
+impl Given {
+    /// Finds the value in the build args, else in a global `ARG`'s default.
+    fn find(
+        globals: &Scope,
+        build_args: &BTreeMap<String, String>,
+        dockerfile: &Dockerfile,
+    ) -> Option<Self> {
+        let build_arg = build_args.get(NAME);
+        let text = build_arg.or_else(|| globals.values.get(NAME))?;
+        let mut declarations = dockerfile.global_args.iter();
+        let declaration =
+            declarations.find(|located| located.value.iter().any(|arg| arg.name == NAME));
+        Some(Self {
+            text: text.clone(),
+            span: declaration
+                .map(|located| located.span)
+                .filter(|_| build_arg.is_none()),
+            is_build_arg: build_arg.is_some(),
+        })
+    }
+
+    fn is_name(&self) -> bool {
+        let is_word = matches!(&*self.text, "" | "context");
+        !is_word && self.text.parse::<i64>().is_err()
+    }
+
+    /// Finds what has that name; a stage must be one that knows when it was made.
+    fn named<'a>(&self, dockerfile: &'a Dockerfile, options: &Options) -> Result<Named<'a>, Error> {
+        let failed = |problem| Error {
+            span: self.span,
+            problem,
+        };
+        let target = &options.platforms.target;
+        if let Some(index) = named::find(&options.contexts, &self.text, target) {
+            return Ok(Named::Context(index));
+        }
+        let name = self.text.to_lowercase();
+        let mut stages = dockerfile.stages.iter().rev();
+        let stage = stages.find(|stage| stage.name.as_deref() == Some(&*name));
+        let stage = stage.ok_or_else(|| failed(Problem::SourceDateEpoch(self.text.clone())))?;
+        let others = stage.instructions.iter();
+        let mut others = others.filter(|located| !matches!(located.value, Instruction::Arg(_)));
+        match (others.next().map(|located| &located.value), others.next()) {
+            (Some(Instruction::Add(_)), None) => Ok(Named::Stage(stage)),
+            _ => Err(failed(Problem::SourceDateEpochOfStage(self.text.clone()))),
+        }
+    }
+}
 
 /// Finds the value in the build args, else in a global `ARG`'s default, else in the environment, and replaces words by the number
 /// they stand for, so that a stage that declares the name sees a number.
@@ -18,35 +130,23 @@ pub(super) fn resolve(
     dockerfile: &Dockerfile,
     options: &Options,
 ) -> Result<Option<i64>, Error> {
-    let mut declarations = dockerfile.global_args.iter();
-    let span = declarations
-        .find(|located| located.value.iter().any(|arg| arg.name == NAME))
-        .map(|located| located.span);
-    let given = build_args.get(NAME).cloned();
-    let is_given = given.is_some();
-    let Some(text) = given.or_else(|| globals.values.get(NAME).cloned()) else {
+    let Some(given) = Given::find(globals, build_args, dockerfile) else {
         if let Some(epoch) = options.source_date_epoch {
             build_args.insert(NAME.to_owned(), epoch.to_string());
         }
         return Ok(options.source_date_epoch);
     };
-    let is_stage = |text: &str| {
-        let mut stages = dockerfile.stages.iter();
-        stages.any(|stage| stage.name.as_deref() == Some(&text.to_lowercase()))
+    let epoch = match (given.text.as_str(), given.text.parse::<i64>()) {
+        (_, Ok(seconds)) => Some(seconds),
+        ("", _) => None,
+        ("context", _) => options.context_time,
+        (_, Err(_)) => {
+            given.named(dockerfile, options)?;
+            options.epoch_time
+        }
     };
-    let epoch = match (text.as_str(), text.parse::<i64>()) {
-        (_, Ok(seconds)) => Ok(Some(seconds)),
-        ("", _) => Ok(None),
-        ("context", _) => Ok(options.context_time),
-        (name, _) if is_stage(name) => Err(Problem::SourceDateEpochOfStage(text)),
-        _ => Err(Problem::SourceDateEpoch(text)),
-    };
-    let epoch = epoch.map_err(|problem| Error {
-        span: span.filter(|_| !is_given),
-        problem,
-    })?;
     let number = epoch.map_or(String::new(), |epoch| epoch.to_string());
-    if is_given {
+    if given.is_build_arg {
         build_args.insert(NAME.to_owned(), number.clone());
     }
     if let Some(value) = globals.values.get_mut(NAME) {

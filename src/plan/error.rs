@@ -86,7 +86,7 @@ pub enum Problem {
     },
     #[error("invalid SOURCE_DATE_EPOCH: {0}")]
     SourceDateEpoch(String),
-    #[error("not supported yet: SOURCE_DATE_EPOCH of the stage {}", quoted(.0))]
+    #[error("invalid SOURCE_DATE_EPOCH: the stage {} is not `FROM scratch` with nothing but ARG and the ADD of one remote source", quoted(.0))]
     SourceDateEpochOfStage(String),
     #[error("the config of `{image}` for {platform} is not known")]
     NoConfig { image: String, platform: String },

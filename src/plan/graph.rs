@@ -414,7 +414,7 @@ fn upper_case_detail(name: &str, lower: &ImageRef) -> String {
 }
 
 /// Evaluates the `ARG`s before the first `FROM`, on top of the automatic ones.
-fn globals(dockerfile: &Dockerfile, options: &Options) -> Result<Scope, Error> {
+pub(super) fn globals(dockerfile: &Dockerfile, options: &Options) -> Result<Scope, Error> {
     let last = dockerfile.stages.last();
     let target_stage = options.targets.first().cloned();
     let target_stage = target_stage.or_else(|| last.and_then(|stage| stage.name.clone()));

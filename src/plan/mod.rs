@@ -25,6 +25,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 pub use chmod::Chmod;
+pub use epoch::{EpochSource, epoch_source};
 pub use error::{Error, Problem};
 pub use git::{Error as GitSourceError, GitReference, GitSource};
 pub use image_name::{ImageName, LayoutName};
@@ -58,6 +59,8 @@ pub struct Options {
     pub contexts: Vec<NamedContext>,
     /// When the build context was made, if it comes from a place that records it: the meaning of `SOURCE_DATE_EPOCH=context`.
     pub context_time: Option<i64>,
+    /// When that was made which `SOURCE_DATE_EPOCH` names, if it is [a name](epoch_source).
+    pub epoch_time: Option<i64>,
 }
 
 /// Configs of base images.

@@ -67,6 +67,7 @@ fn planned(dockerfile: &Dockerfile) {
         source_date_epoch: None,
         contexts: Vec::new(),
         context_time: None,
+        epoch_time: None,
     };
     let mut configs = Configs::new();
     let check = |error: &plan::Error| {

@@ -119,6 +119,7 @@ fn planned(instructions: &str) -> (Dockerfile, Plan) {
         source_date_epoch: None,
         contexts: Vec::new(),
         context_time: None,
+        epoch_time: None,
     };
     let base = crate::image::ImageConfig::scratch(platform.clone());
     let image: crate::image::ImageRef = "x".parse().unwrap();

@@ -34,6 +34,7 @@ impl Case {
                 source_date_epoch: None,
                 contexts: Vec::new(),
                 context_time: None,
+                epoch_time: None,
             },
             configs: Configs::new(),
         }

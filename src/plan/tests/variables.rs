@@ -1,6 +1,8 @@
 //! Language spec 2.5 to 2.7.
 
 use super::Case;
+use crate::dockerfile;
+use crate::plan::{EpochSource, epoch_source};
 
 /// Value of a variable in the last RUN of the target; `-` if it is unset.
 fn value(case: &Case, text: &str, name: &str) -> String {
@@ -150,12 +152,17 @@ fn source_date_epoch() {
         ("FROM scratch\nARG SOURCE_DATE_EPOCH=8",    None,         None,        Ok(None)),
         ("FROM scratch",                             Some("x"),    None,        Err("invalid SOURCE_DATE_EPOCH: x")),
         ("ARG SOURCE_DATE_EPOCH=x\nFROM scratch",    None,         None,        Err("invalid SOURCE_DATE_EPOCH: x (line 1)")),
-        ("FROM scratch AS s",                        Some("s"),    None,        Err("not supported yet: SOURCE_DATE_EPOCH of the stage \"s\"")),
+        ("FROM scratch AS S\nADD http://h/f /\nFROM s", Some("s"), None,       Ok(Some(77))),
+        ("FROM scratch AS s\nADD http://h/f /\nFROM s", Some("S"), None,       Ok(Some(77))),
+        ("ARG SOURCE_DATE_EPOCH=s\nFROM scratch AS s\nARG A\nADD https://h/$A.git /\nFROM scratch", None, None, Ok(Some(77))),
+        ("FROM scratch AS s",                        Some("s"),    None,        Err(NO_TIME)),
+        ("FROM scratch AS s\nADD http://h/f /\nUSER u", Some("s"), None,       Err(NO_TIME)),
     ];
     for (text, build_arg, environment, want) in cases {
         let mut case = Case::new();
         case.options.source_date_epoch = environment;
         case.options.context_time = Some(99);
+        case.options.epoch_time = Some(77);
         if let Some(value) = build_arg {
             case = case.build_arg("SOURCE_DATE_EPOCH", value);
         }
@@ -167,6 +174,39 @@ fn source_date_epoch() {
             ),
             Err(error) => assert_eq!(case.error(text), error),
         }
+    }
+}
+
+const NO_TIME: &str = "invalid SOURCE_DATE_EPOCH: the stage \"s\" is not `FROM scratch` with nothing but ARG and the ADD of one remote source";
+
+#[test]
+fn what_knows_the_source_date_epoch() {
+    #[rustfmt::skip] // a table keeps its columns
+    let cases = [
+        ("FROM scratch",                                                        Ok(None)),
+        ("ARG SOURCE_DATE_EPOCH=7\nFROM scratch",                               Ok(None)),
+        ("ARG SOURCE_DATE_EPOCH=c\nFROM scratch",                               Ok(Some("context 0"))),
+        ("ARG SOURCE_DATE_EPOCH=s\nFROM scratch AS s\nARG V=1\nADD http://h/$V /\nFROM x", Ok(Some("ADD http://h/1 / # buildkit"))),
+        ("ARG SOURCE_DATE_EPOCH=s\nFROM scratch AS s\nADD f /\nFROM scratch",   Err(format!("{NO_TIME} (line 2)"))),
+        ("ARG SOURCE_DATE_EPOCH=s\nFROM scratch AS s\nADD http://h/a http://h/b /\nFROM scratch", Err(format!("{NO_TIME} (line 2)"))),
+    ];
+    for (text, want) in cases {
+        let mut case = Case::new();
+        case.options.contexts = vec!["c=/dir".parse().unwrap()];
+        let frontend = dockerfile::Options {
+            syntax: None,
+            check: None,
+        };
+        let dockerfile = dockerfile::parse(text.as_bytes(), &frontend).unwrap();
+        let found = match epoch_source(&dockerfile, &case.options) {
+            Ok(None) => Ok(None),
+            Ok(Some(EpochSource::Context(index))) => Ok(Some(format!("context {index}"))),
+            Ok(Some(EpochSource::Stage(stage))) => {
+                Ok(stage.steps.last().unwrap().created_by.clone())
+            }
+            Err(error) => Err(format!("{error} (line {})", error.span.unwrap().first_line)),
+        };
+        assert_eq!(found, want.map(|found| found.map(str::to_owned)), "{text}");
     }
 }
 
