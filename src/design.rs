@@ -54,6 +54,20 @@
 //! that print at the same time have their stage in front of them; the rest of the log is not reordered, because waiting for it would hide
 //! what a build is doing.
 //!
+//! # Outputs
+//!
+//! `--output` is BuildKit's, and speaks of where, not of what: how layers are compressed, which media types an image has and what its
+//! annotations are holds for all outputs of a build, so attributes that would say it of one are refused with the flag that says it of all. An
+//! image that goes nowhere but into `type=oci` is an OCI image unless `--image-format` says otherwise, as nobody would expect another there.
+//! Files of `type=local` belong to whoever builds, and come on top of what the directory has; nothing there is deleted. An archive on standard
+//! output has it alone: what commands print goes to standard error.
+//!
+//! # Files called `.wh.`
+//!
+//! A file of that name, from an archive, a context or a command, is a file in its stage like any other (language spec TAR-5), and other stages
+//! can copy and rename it. A layer cannot say so: an entry of that name deletes its sibling wherever the image is unpacked. BuildKit writes such
+//! layers, so that what a later command saw and what the image has are different things; here the layer is refused, with the name.
+//!
 //! # The binary
 //!
 //! Static on glibc (`+crt-static`) where no musl target is installed; the same source serves both. Names of hosts are resolved by

@@ -81,6 +81,26 @@ struct Version {
     version: String,
 }
 
+/// Returns what the file `oci-layout` has.
+pub fn version_document() -> Vec<u8> {
+    let version = Version {
+        version: VERSION.to_owned(),
+    };
+    indented(&version, b"    ")
+}
+
+/// Returns what the file `index.json` has.
+pub fn index_document(manifests: Vec<Descriptor>) -> Vec<u8> {
+    let index = Index {
+        schema_version: 2,
+        media_type: Some(Family::Oci.index()),
+        manifests,
+        annotations: Default::default(),
+        other: Default::default(),
+    };
+    indented(&index, b"   ")
+}
+
 impl Layout {
     /// Opens a layout for reading.
     ///
@@ -107,10 +127,7 @@ impl Layout {
     pub fn create(path: &Path) -> Result<Self, Error> {
         let directory = Arc::new(Directory::create_all(path)?);
         let blobs = BlobStore::open(&path.join("blobs"))?;
-        let version = Version {
-            version: VERSION.to_owned(),
-        };
-        directory.write(VERSION_FILE, &indented(&version, b"    "))?;
+        directory.write(VERSION_FILE, &version_document())?;
         Ok(Self { directory, blobs })
     }
 
@@ -130,14 +147,7 @@ impl Layout {
 
     /// Makes these the only images that the layout offers; other blobs stay.
     pub fn set_index(&self, manifests: Vec<Descriptor>) -> Result<(), Error> {
-        let index = Index {
-            schema_version: 2,
-            media_type: Some(Family::Oci.index()),
-            manifests,
-            annotations: Default::default(),
-            other: Default::default(),
-        };
-        let bytes = indented(&index, b"   ");
+        let bytes = index_document(manifests);
         Ok(self.directory.write(INDEX_FILE, &bytes)?)
     }
 

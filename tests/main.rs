@@ -16,6 +16,7 @@ mod cluster_job;
 mod conformance;
 mod contexts;
 mod early_uploads;
+mod exports;
 mod faults;
 mod fuzz;
 mod git_contexts;

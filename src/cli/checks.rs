@@ -4,6 +4,7 @@ use super::Error;
 use super::options::Options;
 use super::values::Values;
 use crate::image::{Compression, Family};
+use crate::output::export::{Export, Place};
 
 /// Checks what is to be put out.
 ///
@@ -39,11 +40,48 @@ pub fn check(options: &Options) -> Result<(), Error> {
             "--tar-path holds one image and cannot be used with several platforms, use --oci-layout-path",
         );
     }
+    check_exports(options)?;
     if output.destinations.is_empty() && output.image_name_with_digest_file.is_some() {
         return wrong("you must provide --destination if setting ImageNameDigestFile");
     }
     if output.destinations.is_empty() && output.image_name_tag_with_digest_file.is_some() {
         return wrong("you must provide --destination if setting ImageNameTagDigestFile");
+    }
+    Ok(())
+}
+
+/// Checks what `--output` asks for.
+fn check_exports(options: &Options) -> Result<(), Error> {
+    let output = &options.output;
+    let wrong = |text| Err(Error::Combination(text));
+    let is_docker = |export: &Export| matches!(export, Export::Docker { .. });
+    let is_archive = |export: &Export| matches!(export, Export::FilesArchive(_));
+    let places = output.exports.iter().filter_map(Export::place);
+    if places.filter(|place| **place == Place::Stdout).count() > 1 {
+        return wrong("only one --output can go to standard output");
+    }
+    if output.exports.iter().any(is_docker) {
+        if output.format == Some(Family::Oci) {
+            return wrong(
+                "--output type=docker cannot be used with --image-format=oci, use type=oci for an OCI image",
+            );
+        }
+        if output.compression == Compression::Zstd {
+            return wrong(
+                "--compression=zstd cannot be used with --output type=docker, which has no zstd layers",
+            );
+        }
+    }
+    let is_several = options.build.platforms.len() > 1;
+    if is_several && output.exports.iter().any(is_docker) {
+        return wrong(
+            "--output type=docker holds one image and cannot be used with several platforms, use type=oci",
+        );
+    }
+    if is_several && output.exports.iter().any(is_archive) {
+        return wrong(
+            "--output type=tar holds the files of one image and cannot be used with several platforms, use type=local",
+        );
     }
     Ok(())
 }

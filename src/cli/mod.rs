@@ -111,9 +111,11 @@ pub enum Error {
     Label(String),
     #[error("invalid argument {} for \"--report\" flag: it must end in .json or .html", go_quote(.0))]
     Report(String),
+    #[error("invalid value {} for --output: {reason}", go_quote(.text))]
+    Output { text: String, reason: String },
     #[error("duplicate secret id {}", go_quote(.0))]
     DuplicateSecret(String),
-    #[error("invalid value {} for --ssh: it is ID or ID=SOCKET", go_quote(.0))]
+    #[error("invalid value {} for --ssh: it is ID, ID=SOCKET or ID=KEY,KEY", go_quote(.0))]
     Ssh(String),
     #[error("invalid entitlement {} for --allow: it is security.insecure or network.host", go_quote(.0))]
     Allow(String),

@@ -1,7 +1,7 @@
-//! One line of comma-separated fields, as `--mount` has it.
+//! One line of comma-separated fields, as `--mount` and `--output` have it.
 
 /// Splits a line into fields; a field may be in double quotes, in which `""` stands for one.
-pub(super) fn fields(line: &str) -> Result<Vec<String>, &'static str> {
+pub fn fields(line: &str) -> Result<Vec<String>, &'static str> {
     let mut fields = Vec::new();
     let mut rest = line;
     loop {

@@ -12,7 +12,7 @@
 
 pub mod span;
 
-mod csv;
+pub mod csv;
 mod directive;
 pub mod duration;
 mod flags;

@@ -34,6 +34,8 @@ pub enum Error {
     /// There is no image to push at the path given.
     Saved(output::saved::Error),
     Scratch(std::io::Error),
+    /// An archive would go to a terminal.
+    Terminal(super::places::TerminalError),
     /// The images make no index.
     Join(super::index::Error),
 }
@@ -68,6 +70,7 @@ impl Error {
             Self::Saved(error) => ("", error),
             Self::Join(error) => ("", error),
             Self::Scratch(error) => ("cannot make a temporary directory: ", error),
+            Self::Terminal(error) => ("error writing image: ", error),
         }
     }
 }
@@ -103,7 +106,7 @@ impl Explain for Error {
                 let parts: Vec<String> = cause.help().into_iter().chain(keep).collect();
                 (!parts.is_empty()).then(|| parts.join("; "))
             }
-            Self::Saved(_) | Self::Join(_) | Self::Scratch(_) => None,
+            Self::Saved(_) | Self::Join(_) | Self::Scratch(_) | Self::Terminal(_) => None,
         }
     }
 

@@ -29,6 +29,7 @@ use crate::log::timeline::Timeline;
 use crate::log::{Progress, record};
 use crate::net::{self, Net};
 use crate::output::digest_files::{self, DigestFiles};
+use crate::output::export;
 use crate::output::uploads::Uploads;
 use crate::output::{self, BuiltImage, BuiltIndex, Product, layout, tarball};
 use crate::store::SharedStore;
@@ -105,6 +106,7 @@ fn run_with(
     timeline: &Timeline,
 ) -> Result<(), Error> {
     kept::expire(&options.kaniko_dir);
+    let stdout = places::stdout(options)?;
     let mounts = settings::mounts(options)?;
     let means = context::Means {
         current_dir: &options.current_dir,
@@ -205,10 +207,17 @@ fn run_with(
     let product = product(images.collect(), options);
     let phase = timeline.phase("write outputs");
     write_outputs(net, &product, options, &destinations)?;
+    let scratch = settings::scratch(options);
+    for export in &options.output.exports {
+        export::write(export, &product, &scratch, stdout.as_ref()).map_err(Error::Output)?;
+    }
     if let Some(store) = &clients.store {
         store.keep_limit();
     }
     drop(phase);
+    if !options.output.push && !options.output.exports.is_empty() {
+        return Ok(());
+    }
     if !options.output.push {
         info!("Skipping push to container registry due to --no-push flag");
         return Ok(());

@@ -1,11 +1,17 @@
 //! Whether outputs can be written, as far as can be told before the work. Writes nothing.
 
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::path::Path;
 
 use super::Error;
-use crate::cli::options::Output;
+use crate::cli::options::{Options, Output};
 use crate::output;
+use crate::output::export::{Export, Place, Stdout};
+
+/// An archive is not for a terminal.
+#[derive(Debug, thiserror::Error)]
+#[error("standard output is a terminal: let a file or a program take it")]
+pub struct TerminalError;
 
 /// Checks the paths of what is to be written beside the registry.
 ///
@@ -21,22 +27,60 @@ pub fn check(output: &Output) -> Result<(), Error> {
         .into_iter()
         .flatten()
         .filter(|file| file.starts_with('/'));
-    let tarball = output.tar_path.as_deref();
-    for file in files.map(Path::new).chain(tarball) {
+    let exported = output
+        .exports
+        .iter()
+        .filter_map(|export| match export.place() {
+            Some(Place::File(path)) => Some(path.as_path()),
+            _ => None,
+        });
+    let archives: Vec<&Path> = output
+        .tar_path
+        .as_deref()
+        .into_iter()
+        .chain(exported)
+        .collect();
+    for file in files.map(Path::new).chain(archives.iter().copied()) {
         if file.is_dir() {
             return Err(refused("write to", file, io::ErrorKind::IsADirectory));
         }
     }
-    let parent = tarball.and_then(Path::parent);
-    if let Some(parent) = parent.filter(|parent| !parent.is_dir()) {
+    let mut parents = archives.iter().filter_map(|path| path.parent());
+    if let Some(parent) = parents.find(|parent| !parent.is_dir()) {
         return Err(refused("open", parent, io::ErrorKind::NotFound));
     }
-    match &output.oci_layout_path {
-        Some(path) if path.exists() && !path.is_dir() => {
-            Err(refused("write to", path, io::ErrorKind::NotADirectory))
-        }
-        _ => Ok(()),
+    let exported = output.exports.iter().filter_map(|export| match export {
+        Export::Files(path) | Export::Layout(path) => Some(path),
+        _ => None,
+    });
+    let mut directories = output.oci_layout_path.iter().chain(exported);
+    match directories.find(|path| path.exists() && !path.is_dir()) {
+        Some(path) => Err(refused("write to", path, io::ErrorKind::NotADirectory)),
+        None => Ok(()),
     }
+}
+
+/// Takes hold of standard output if an archive goes there.
+///
+/// # Errors
+/// [`Error::Terminal`] if somebody looks at it.
+pub fn stdout(options: &Options) -> Result<Option<Stdout>, Error> {
+    let mut places = options.output.exports.iter().filter_map(Export::place);
+    let is_wanted = places.any(|place| *place == Place::Stdout);
+    if !is_wanted || options.build.dry_run || options.build.check {
+        return Ok(None);
+    }
+    if io::stdout().is_terminal() {
+        return Err(Error::Terminal(TerminalError));
+    }
+    let taken = Stdout::take();
+    taken.map(Some).map_err(|source| {
+        Error::Output(output::Error::Io {
+            action: "write to",
+            path: "standard output".into(),
+            source,
+        })
+    })
 }
 
 fn refused(action: &'static str, path: &Path, kind: io::ErrorKind) -> Error {

@@ -21,6 +21,8 @@ pub mod tarball;
 
 pub mod layout;
 
+pub mod export;
+
 pub mod saved;
 
 pub mod digest_files;
@@ -116,6 +118,8 @@ pub enum Error {
     Copy { digest: Digest, source: io::Error },
     #[error("cannot write the image to `{}`", .path.display())]
     Tarball { path: PathBuf, source: layer::Error },
+    #[error("cannot write the image's files to `{}`", .path.display())]
+    Files { path: PathBuf, source: BoxError },
     #[error("failed to push to destination {destination}")]
     Push {
         destination: String,

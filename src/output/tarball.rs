@@ -31,12 +31,25 @@ struct Contents {
 /// # Spec
 /// Compat spec 9.7.
 pub fn write(path: &Path, image: &BuiltImage, destinations: &[String]) -> Result<(), Error> {
+    let mut file = BufWriter::with_capacity(64 * 1024, OutputFile::create(path)?);
+    write_to(&mut file, path, image, destinations)?;
+    let file = file.into_inner();
+    let file = file.map_err(|e| io_error("write to", path, e.into_error()))?;
+    file.commit()
+}
+
+/// Like [`write`], into what is open already and called `path` in messages.
+pub fn write_to(
+    out: impl io::Write,
+    path: &Path,
+    image: &BuiltImage,
+    destinations: &[String],
+) -> Result<(), Error> {
     let failed = |source| Error::Tarball {
         path: path.to_owned(),
         source,
     };
-    let file = BufWriter::with_capacity(64 * 1024, OutputFile::create(path)?);
-    let mut tar = Writer::new(file);
+    let mut tar = Writer::new(out);
     let config = image.manifest.config.digest.to_string();
     append(&mut tar, &config, &image.config_bytes).map_err(failed)?;
     for layer in image.distinct_layers() {
@@ -46,9 +59,8 @@ pub fn write(path: &Path, image: &BuiltImage, destinations: &[String]) -> Result
     }
     let contents = [contents(image, config, destinations)];
     append(&mut tar, "manifest.json", &json::to_vec(&contents)).map_err(failed)?;
-    let file = tar.finish().map_err(failed)?.into_inner();
-    let file = file.map_err(|e| io_error("write to", path, e.into_error()))?;
-    file.commit()
+    tar.finish().map_err(failed)?;
+    Ok(())
 }
 
 fn contents(image: &BuiltImage, config: String, destinations: &[String]) -> Contents {
@@ -100,7 +112,8 @@ fn append<W: io::Write>(
     tar.append(&entry, &mut bytes as &mut dyn Read)
 }
 
-fn entry(name: &str, size: u64) -> Entry {
+/// Returns a file as archives of images have it.
+pub(super) fn entry(name: &str, size: u64) -> Entry {
     Entry {
         path: LayerPath::clean(name),
         kind: Kind::File { size },

@@ -2,6 +2,7 @@
 
 mod build;
 mod cache;
+mod export;
 mod output;
 mod registry;
 mod telemetry;
@@ -234,11 +235,20 @@ mod tests {
     #[test]
     fn combinations() {
         #[rustfmt::skip] // a table keeps its columns
-        let cases: [(&str, &[Pair], &str); 30] = [
+        let cases: [(&str, &[Pair], &str); 39] = [
             ("",                                               &[], "you must provide --destination, or use --no-push"),
             ("--tar-path=/t",                                  &[], "you must provide --destination, or use --no-push"),
             ("--no-push",                                      &[("KANIKO_NO_PUSH", "false")], "you must provide --destination, or use --no-push"),
             ("",                                               &[("KANIKO_NO_PUSH", "1")], "fine"),
+            ("-o type=local,dest=d",                           &[], "fine"),
+            ("-o type=cacheonly",                              &[], "fine"),
+            ("--output=type=registry,name=a/b --no-push",      &[], "--no-push contradicts an --output that pushes"),
+            ("-o type=docker,dest=- -o -",                     &[], "only one --output can go to standard output"),
+            ("-o type=docker,dest=f --image-format=oci",       &[], "--output type=docker cannot be used with --image-format=oci, use type=oci for an OCI image"),
+            ("-o type=docker,dest=f --compression=zstd",       &[], "--compression=zstd cannot be used with --output type=docker, which has no zstd layers"),
+            ("-o type=docker,dest=f --platform=linux/amd64,linux/arm64", &[], "--output type=docker holds one image and cannot be used with several platforms, use type=oci"),
+            ("-o type=tar,dest=f --platform=linux/amd64,linux/arm64", &[], "--output type=tar holds the files of one image and cannot be used with several platforms, use type=local"),
+            ("-o type=registry,name=Upper/x",                  &[], "cannot push to `Upper/x`"),
             ("--no-push",                                      &[("KANIKO_NO_PUSH", "maybe")], "invalid value \"maybe\" for KANIKO_NO_PUSH environment variable"),
             ("--no-push --image-format=docker --compression=zstd", &[], "--compression=zstd cannot be used with --image-format=docker, which has no media type for zstd layers"),
             ("--no-push --tar-path=t --image-format=oci",      &[], "--tar-path writes a Docker schema2 tarball and cannot be used with --image-format=oci, use --oci-layout-path for an OCI image"),
@@ -268,6 +278,54 @@ mod tests {
         ];
         for (words, env, want) in cases {
             check(words, env, |_| "fine".into(), want);
+        }
+    }
+
+    #[test]
+    fn outputs() {
+        let output = |options: &Options| {
+            let output = &options.output;
+            let names: Vec<&str> = output.destinations.iter().map(|d| &*d.as_given).collect();
+            format!(
+                "{:?} {} {:?} {:?}",
+                output.exports, output.push, names, output.format
+            )
+        };
+        #[rustfmt::skip] // a table keeps its columns
+        let cases = [
+            ("-o d",                                "[Files(\"/here/d\")] false [] None"),
+            ("-o -",                                "[FilesArchive(Stdout)] false [] None"),
+            ("-o type=local,dest=/d -d a/b",        "[Files(\"/d\")] true [\"a/b\"] None"),
+            ("-o type=tar,dest=- --no-push",        "[FilesArchive(Stdout)] false [] None"),
+            ("-o type=oci,dest=f",                  "[LayoutArchive { place: File(\"/here/f\"), names: [] }] false [] Some(Oci)"),
+            ("-o type=oci,dest=f --image-format=docker", "[LayoutArchive { place: File(\"/here/f\"), names: [] }] false [] Some(Docker)"),
+            ("-o type=oci,tar=false,dest=l -d a/b", "[Layout(\"/here/l\")] true [\"a/b\"] None"),
+            ("-o type=docker,dest=f,\"name=a:1,b\"", "[Docker { place: File(\"/here/f\"), names: [\"a:1\", \"b\"] }] false [] None"),
+            ("-o type=image,name=a/b:1,push=true",  "[] true [\"a/b:1\"] None"),
+            ("-o \"name=a/b,c/d\",type=registry -d e/f", "[] true [\"e/f\", \"a/b\", \"c/d\"] None"),
+            ("-o type=cacheonly",                   "[] false [] None"),
+        ];
+        for (words, want) in cases {
+            check(words, &[], output, want);
+        }
+        #[rustfmt::skip] // a table keeps its columns
+        let cases = [
+            ("dest=f",                              "it has no type"),
+            ("type=zip,dest=f",                     "`zip` is none of local, tar, oci, docker, image, registry and cacheonly"),
+            ("type=tar",                            "type=tar needs dest=PATH"),
+            ("type=local,dest=-",                   "a directory cannot go to standard output"),
+            ("type=local,dest=d,dest=e",            "`dest` is given twice"),
+            ("type=local,dest=d,mode=max",          "there is no `mode` with type=local"),
+            ("type=oci,dest=d,compression=zstd",    "`compression` is said of all outputs together, by --compression"),
+            ("type=oci,dest=d,tar=maybe",           "`tar` is true or false, not `maybe`"),
+            ("type=oci,dest=d,x",                   "`x` is not name=value"),
+            ("type=docker,dest=d,tar=false",        "type=docker is an archive; type=oci,tar=false is a directory"),
+            ("type=image,name=a",                   "there is no store of images here: say push=true, or type=oci or type=docker with dest=PATH"),
+            ("type=registry",                       "type=registry needs name=IMAGE"),
+        ];
+        for (value, reason) in cases {
+            let want = format!("invalid value \"{value}\" for --output: {reason}");
+            check(&format!("-o {value}"), &[], output, &want);
         }
     }
 

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use super::export::{Asked, outputs};
 use super::{Given, Report};
 use crate::cli::Error;
 use crate::cli::value;
 use crate::cli::values::Values;
 use crate::image::{Compression, Family, ImageRef};
+use crate::output::export::Export;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Output {
@@ -21,6 +23,8 @@ pub struct Output {
     pub compression_level: Option<i32>,
     pub tar_path: Option<PathBuf>,
     pub oci_layout_path: Option<PathBuf>,
+    /// `--output`
+    pub exports: Vec<Export>,
     /// An absolute path or a URL, as the next two.
     pub digest_file: Option<String>,
     pub image_name_with_digest_file: Option<String>,
@@ -49,14 +53,47 @@ impl Output {
                 !value::parse_bool(text).map_err(|_| Error::NoPushVariable(text.into()))?
             }
         };
+        let mut destinations = destinations(values)?;
+        let asked = outputs(given)?;
+        let has_outputs = !asked.is_empty();
+        let mut exports = Vec::new();
+        for asked in asked {
+            match asked {
+                Asked::Export(export) => exports.push(export),
+                Asked::Push(_) if !push => {
+                    return Err(Error::Combination(
+                        "--no-push contradicts an --output that pushes",
+                    ));
+                }
+                Asked::Push(names) => {
+                    for name in &names {
+                        destinations.push(destination(name)?);
+                    }
+                }
+                Asked::Nothing => {}
+            }
+        }
+        let given_format = values.non_empty("image-format").map(|word| match word {
+            "oci" => Family::Oci,
+            _ => Family::Docker,
+        });
+        // an image that goes nowhere else is in a layout what is expected there
+        let is_elsewhere = !destinations.is_empty()
+            || values.non_empty("tar-path").is_some()
+            || exports
+                .iter()
+                .any(|export| matches!(export, Export::Docker { .. }));
+        let is_layout = exports
+            .iter()
+            .any(|export| matches!(export, Export::Layout(_) | Export::LayoutArchive { .. }));
+        let oci = (is_layout && !is_elsewhere).then_some(Family::Oci);
         Ok(Self {
-            destinations: destinations(values)?,
-            push,
+            // what goes elsewhere needs no destination
+            push: push && !(has_outputs && destinations.is_empty()),
+            destinations,
+            exports,
             annotations: values.pairs("annotation").into_iter().collect(),
-            format: values.non_empty("image-format").map(|word| match word {
-                "oci" => Family::Oci,
-                _ => Family::Docker,
-            }),
+            format: given_format.or(oci),
             compression: match values.text("compression") {
                 "zstd" => Compression::Zstd,
                 _ => Compression::Gzip,
@@ -81,21 +118,22 @@ impl Output {
 
 pub(in crate::cli) fn destinations(values: &Values) -> Result<Vec<Destination>, Error> {
     let given = values.list("destination").iter();
-    let parse = |text: &String| {
-        let error = |source| Error::Destination {
-            text: text.clone(),
-            source,
-        };
-        let reference: ImageRef = text.parse().map_err(|e| error(Some(e)))?;
-        match reference.digest {
-            Some(_) => Err(error(None)),
-            None => Ok(Destination {
-                as_given: text.clone(),
-                reference,
-            }),
-        }
+    given.map(|text| destination(text)).collect()
+}
+
+fn destination(text: &str) -> Result<Destination, Error> {
+    let error = |source| Error::Destination {
+        text: text.to_owned(),
+        source,
     };
-    given.map(parse).collect()
+    let reference: ImageRef = text.parse().map_err(|e| error(Some(e)))?;
+    match reference.digest {
+        Some(_) => Err(error(None)),
+        None => Ok(Destination {
+            as_given: text.to_owned(),
+            reference,
+        }),
+    }
 }
 
 pub(in crate::cli) fn file_or_url(given: Given<'_>, name: &str) -> Option<String> {

@@ -13,6 +13,7 @@ pub const FLAGS: &[Flag] = &[
     flag("image-format",      ' ', Choice(&["docker", "oci"]), "", Works, "Media types of the image: docker or oci; default is the base image's"),
     flag("no-push",           ' ', Bool,     "false", Works, "Do not push the image"),
     flag("oci-layout-path",   ' ', Text,     "", Works, "Directory for the image as an OCI layout"),
+    flag("output",            'o', List,     "", Works, "Where else the image or its files go: type=local|tar|oci|docker,dest=PATH, with - for standard output, or type=registry,name=IMAGE; repeatable"),
     flag("report",            ' ', List,     "", Works, "File for a report of the build, as FILE.json or FILE.html; repeatable"),
     flag("tar-path",          ' ', Text,     "", Works, "File for the image as a docker-save tarball"),
 ];
