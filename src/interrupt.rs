@@ -1,4 +1,4 @@
-//! Being told to stop: SIGTERM, SIGINT and the end of the time allowed, and what must be put back before the process may end.
+//! Being told to stop: SIGTERM, SIGINT, SIGHUP, SIGQUIT and the end of the time allowed, and what must be put back before the process may end.
 //!
 //! The build runs on a thread of its own. When a signal arrives the process ends as soon as nobody holds it back, so
 //! only code that changes something outside the executor's own directories needs to know about signals: it takes a
@@ -7,9 +7,10 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// A shared view of whether the executor was told to stop.
 #[derive(Clone, Default)]
@@ -74,6 +75,8 @@ fn name(signal: i32) -> String {
     match signal {
         libc::SIGTERM => "SIGTERM".into(),
         libc::SIGINT => "SIGINT".into(),
+        libc::SIGHUP => "SIGHUP".into(),
+        libc::SIGQUIT => "SIGQUIT".into(),
         other => format!("signal {other}"),
     }
 }
@@ -84,29 +87,31 @@ impl Interrupt {
         Self::default()
     }
 
-    /// Catches SIGTERM and SIGINT from now on, also as pid 1, where signals without a handler are lost.
+    /// Catches SIGTERM, SIGINT, SIGHUP and SIGQUIT from now on, also as pid 1, where signals without a handler are lost.
+    ///
+    /// SIGHUP and SIGQUIT stay ignored if whoever started this process wants it so, as `nohup` and shells without job control do.
     pub fn install() -> io::Result<Self> {
         let interrupt = Self::new();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
             .build()?;
-        let (mut terminate, mut interactive) = {
+        let caught = {
             let _context = runtime.enter();
-            (
-                signal(SignalKind::terminate())?,
-                signal(SignalKind::interrupt())?,
-            )
+            // Any handler will do: where SIGCHLD is ignored, the kernel reaps children before their status was asked for.
+            drop(signal(SignalKind::child())?);
+            catch(
+                &[libc::SIGTERM, libc::SIGINT],
+                &[libc::SIGHUP, libc::SIGQUIT],
+            )?
         };
         let raised = interrupt.clone();
         std::thread::Builder::new()
             .name("signals".into())
             .spawn(move || {
                 runtime.block_on(async {
+                    let mut caught = caught;
                     loop {
-                        tokio::select! {
-                            _ = terminate.recv() => raised.raise(libc::SIGTERM),
-                            _ = interactive.recv() => raised.raise(libc::SIGINT),
-                        }
+                        raised.raise(next(&mut caught).await);
                     }
                 })
             })?;
@@ -207,6 +212,40 @@ impl Interrupt {
     }
 }
 
+/// Starts to listen to signals: to `always`, and to those of `unless_ignored` that are not ignored now.
+fn catch(always: &[i32], unless_ignored: &[i32]) -> io::Result<Vec<(i32, Signal)>> {
+    // Without /proc nothing is known to be ignored.
+    let status = fs_err::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = ignored(&status);
+    let heeded = unless_ignored
+        .iter()
+        .filter(|number| ignored & (1 << (*number - 1)) == 0);
+    let caught = always.iter().chain(heeded);
+    caught
+        .map(|number| Ok((*number, signal(SignalKind::from_raw(*number))?)))
+        .collect()
+}
+
+/// Returns the mask of ignored signals that a `status` file of `/proc` tells.
+fn ignored(status: &str) -> u64 {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.unwrap_or_default()
+}
+
+/// Waits for the next of the signals.
+async fn next(caught: &mut [(i32, Signal)]) -> i32 {
+    std::future::poll_fn(|context| {
+        for (number, signal) in caught.iter_mut() {
+            if signal.poll_recv(context).is_ready() {
+                return Poll::Ready(*number);
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}
+
 impl Drop for Hold {
     fn drop(&mut self) {
         self.interrupt.state().holds.remove(&self.id);
@@ -246,6 +285,14 @@ mod tests {
         assert_eq!(interrupted.exit_status(), 143, "the first signal counts");
         assert_eq!(interrupted.to_string(), "stopped by SIGTERM");
         assert_eq!(interrupt.check(), Err(interrupted));
+    }
+
+    #[test]
+    fn ignored_signals_are_read_from_the_status() {
+        let status = "Name:\tx\nSigBlk:\t0000000000000004\nSigIgn:\t0000000000001005\n";
+        assert_eq!(ignored(status), 0x1005);
+        assert_eq!(ignored("Name:\tx\n"), 0);
+        assert_eq!(ignored(""), 0);
     }
 
     #[test]

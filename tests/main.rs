@@ -42,6 +42,7 @@ mod reports;
 mod run_isolation;
 mod stages;
 mod support;
+mod surroundings;
 mod terminal;
 mod timeout;
 mod transport;

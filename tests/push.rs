@@ -311,6 +311,8 @@ fn a_push_that_is_told_to_stop_stops() {
     for (signal, code, name) in [
         (rustix::process::Signal::TERM, 143, "SIGTERM"),
         (rustix::process::Signal::INT, 130, "SIGINT"),
+        (rustix::process::Signal::HUP, 129, "SIGHUP"),
+        (rustix::process::Signal::QUIT, 131, "SIGQUIT"),
     ] {
         let mut command = t.command(["push", layout.to_str().unwrap(), &destination]);
         command.stderr(std::process::Stdio::piped());
