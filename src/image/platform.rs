@@ -88,6 +88,12 @@ fn normalise(architecture: &str, variant: &str) -> (String, String) {
     (architecture.to_owned(), variant.to_owned())
 }
 
+/// What a platform of one word may name beside an operating system.
+const ARCHITECTURES: [&str; 14] = [
+    "386", "amd64", "arm", "arm64", "loong64", "mips", "mips64", "mips64le", "mipsle", "ppc64",
+    "ppc64le", "riscv64", "s390x", "wasm",
+];
+
 impl FromStr for Platform {
     type Err = Error;
 
@@ -113,7 +119,13 @@ impl FromStr for Platform {
             [os @ ("linux" | "windows" | "darwin" | "freebsd")] => {
                 Self::new(os, &host.architecture, &host.variant)
             }
-            [architecture] => Self::new(&host.os, architecture, ""),
+            [architecture] => {
+                let platform = Self::new(&host.os, architecture, "");
+                if !ARCHITECTURES.contains(&platform.architecture.as_str()) {
+                    return Err(error("unknown operating system or architecture"));
+                }
+                platform
+            }
             [os, architecture] => Self::new(os, architecture, ""),
             [os, architecture, variant] => Self::new(os, architecture, variant),
             _ => return Err(error("too many components")),
@@ -150,6 +162,9 @@ mod tests {
             ("linux/armhf",      Some("linux/arm/v7")),
             ("linux/arm64/v8",   Some("linux/arm64")),
             ("Linux/aarch64",    Some("linux/arm64")),
+            ("aarch64",          Some("linux/arm64")),
+            ("armhf",            Some("linux/arm/v7")),
+            ("linus",            None),
             ("linux/a/b/c",      None),
             ("linux/",           None),
             ("",                 None),
