@@ -46,6 +46,8 @@ pub struct Excerpt<'a> {
 
 /// Longest instruction that is shown whole.
 const MAX_LINES: usize = 12;
+/// How many characters of a line are shown.
+const MAX_WIDTH: usize = 240;
 
 /// Prints a mistake on the command line on stderr and returns the exit status.
 pub fn mistake(mistake: &Mistake) -> u8 {
@@ -145,10 +147,12 @@ impl Excerpt<'_> {
             } else {
                 ' '
             };
-            let line: String = line.chars().map(visible).collect();
+            let fault = fault.as_ref().filter(|fault| fault.line == number);
+            let start = fault.map_or(0, Fault::shown_from);
+            let line: String = shown(line, start).chars().map(visible).collect();
             let row = format!("   {mark} {number:>width$} | {line}");
             let _ = writeln!(text, "{}", row.trim_end());
-            if let Some(fault) = fault.as_ref().filter(|fault| fault.line == number) {
+            if let Some(fault) = fault {
                 let _ = writeln!(text, "     {:>width$} | {}", "", fault.carets());
             }
         }
@@ -214,9 +218,34 @@ impl Fault<'_> {
     /// Returns what stands below the line: carets below the word, tabs where the line has tabs.
     fn carets(&self) -> String {
         let blank = |character| if character == '\t' { '\t' } else { ' ' };
-        let blanks: String = self.before.chars().map(blank).collect();
-        blanks + &"^".repeat(self.length)
+        let before = self.before.chars().skip(self.shown_from());
+        let blanks: String = before.map(blank).collect();
+        let room = MAX_WIDTH - blanks.chars().count();
+        blanks + &"^".repeat(self.length.min(room))
     }
+
+    /// Returns with which character of the line to begin, so that the word is seen.
+    fn shown_from(&self) -> usize {
+        let before = self.before.chars().count();
+        match before + self.length > MAX_WIDTH {
+            true => before.saturating_sub(MAX_WIDTH / 2),
+            false => 0,
+        }
+    }
+}
+
+/// Cuts a line to what is shown of it, from a character on.
+fn shown(line: &str, start: usize) -> String {
+    let mut rest = line.chars().skip(start);
+    let mut text: String = rest.by_ref().take(MAX_WIDTH).collect();
+    if start > 0 {
+        text = text.chars().skip(1).collect();
+        text.insert(0, '…');
+    }
+    if rest.next().is_some() {
+        text.push('…');
+    }
+    text
 }
 
 /// Keeps a Dockerfile from steering the terminal.
@@ -293,6 +322,37 @@ mod tests {
             "error\n{}",
             excerpt(text, first_line, last_line).render()
         ));
+    }
+
+    #[test]
+    fn long_lines_are_cut_around_the_word() {
+        let text = format!("{} wrong {}\nFROM b\n", "a".repeat(1000), "b".repeat(1000));
+        let rows = |word: Option<&str>| -> Vec<String> {
+            let excerpt = Excerpt {
+                word: word.map(str::to_owned),
+                ..excerpt(&text, 1, 1)
+            };
+            excerpt
+                .render()
+                .lines()
+                .skip(1)
+                .map(str::to_owned)
+                .collect()
+        };
+        let (a, b) = ("a".repeat(240), "b".repeat(114));
+        assert_eq!(
+            rows(None),
+            [format!("   > 1 | {a}…"), "     2 | FROM b".into()]
+        );
+        let want = [
+            format!("   > 1 | …{} wrong {b}…", &a[..118]),
+            format!("       | {:120}^^^^^", ""),
+            "     2 | FROM b".into(),
+        ];
+        assert_eq!(rows(Some("wrong")), want);
+        let long = "b".repeat(1000);
+        let carets = &rows(Some(&long))[1];
+        assert_eq!(carets.matches('^').count(), 120, "{carets}");
     }
 
     #[test]
