@@ -32,8 +32,9 @@ pub struct Secrets(BTreeMap<String, Vec<u8>>);
 pub enum Error {
     #[error("environment variable for secret {id:?} not set: {variable}")]
     Unset { id: String, variable: String },
-    #[error("copying secret {}: {source}", .path.display())]
-    Read { path: PathBuf, source: io::Error },
+    /// The cause is part of the text, which scripts know.
+    #[error("copying secret {}: {cause}", .path.display())]
+    Read { path: PathBuf, cause: io::Error },
 }
 
 impl Secrets {
@@ -57,9 +58,9 @@ impl Secrets {
                         });
                     }
                 },
-                Origin::File(path) => read(path).map_err(|source| Error::Read {
+                Origin::File(path) => read(path).map_err(|cause| Error::Read {
                     path: path.clone(),
-                    source,
+                    cause,
                 })?,
             };
             secrets.insert(id.clone(), value);
@@ -118,7 +119,9 @@ mod tests {
             "environment variable for secret \"u\" not set: UNSET"
         );
         let gone = [source("g", Origin::File(path.clone()))];
-        let error = Secrets::load(&gone, variable).unwrap_err().to_string();
+        let error = Secrets::load(&gone, variable).unwrap_err();
+        assert!(std::error::Error::source(&error).is_none(), "said once");
+        let error = error.to_string();
         let want = format!("copying secret {}: No such file", path.display());
         assert!(error.starts_with(&want), "{error}");
     }
