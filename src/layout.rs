@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::ser::PrettyFormatter;
 
-use crate::image::{Descriptor, Family, ImageConfig, Index, Manifest, Platform};
+use crate::image::{Descriptor, Family, ImageConfig, Index, Manifest, Platform, json};
 use crate::store::aside::Directory;
 use crate::store::{self, BlobStore, read_verified};
 
@@ -60,6 +60,13 @@ pub enum Error {
     NoPlatform {
         path: PathBuf,
         platform: Box<Platform>,
+    },
+    #[error("`{name}` of the OCI layout `{}` lists {layers} layers, its config {diff_ids}", .path.display())]
+    Layers {
+        path: PathBuf,
+        name: String,
+        layers: usize,
+        diff_ids: usize,
     },
     #[error("the OCI layout `{}` has no image `{name}`", .path.display())]
     NoImage { path: PathBuf, name: String },
@@ -178,7 +185,7 @@ impl Layout {
     /// Reads an image; where the descriptor is one of an index, the index's image for the platform.
     ///
     /// # Errors
-    /// [`Error::NoPlatform`]; [`Error::NoBlob`] and [`Error::Read`] for documents that are missing or damaged.
+    /// [`Error::NoPlatform`]; [`Error::Layers`] if manifest and config disagree; [`Error::NoBlob`] and [`Error::Read`] for documents that are missing or damaged.
     pub fn image(&self, descriptor: &Descriptor, platform: &Platform) -> Result<Image, Error> {
         let mut descriptor = descriptor.clone();
         let mut depth = 0;
@@ -192,7 +199,16 @@ impl Layout {
             depth += 1;
         }
         let (manifest_bytes, manifest): (_, Manifest) = self.document(&descriptor)?;
-        let (config_bytes, config) = self.document(&manifest.config)?;
+        let (config_bytes, config): (_, ImageConfig) = self.document(&manifest.config)?;
+        let (layers, diff_ids) = (manifest.layers.len(), config.rootfs.diff_ids.len());
+        if layers != diff_ids {
+            return Err(Error::Layers {
+                path: self.path(),
+                name: descriptor.digest.to_string(),
+                layers,
+                diff_ids,
+            });
+        }
         Ok(Image {
             descriptor,
             manifest_bytes,
@@ -218,7 +234,7 @@ impl Layout {
             return Err(Error::NoBlob { path, name });
         };
         match read_verified(file, descriptor) {
-            Ok(bytes) => match serde_json::from_slice(&bytes) {
+            Ok(bytes) => match json::from_slice(&bytes) {
                 Ok(document) => Ok((bytes, document)),
                 Err(source) => Err(Error::Malformed { path, name, source }),
             },
@@ -247,7 +263,7 @@ fn read_json<T: serde::de::DeserializeOwned>(
         Ok(size) if size as u64 > DOCUMENT_SIZE => return Err(Error::TooLarge { path, name }),
         Ok(_) => {}
     }
-    match serde_json::from_slice(&bytes) {
+    match json::from_slice(&bytes) {
         Ok(document) => Ok(Some(document)),
         Err(source) => Err(Error::Malformed { path, name, source }),
     }
@@ -266,7 +282,7 @@ fn indented(document: &impl Serialize, indent: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::{MediaType, json};
+    use crate::image::MediaType;
 
     fn put(layout: &Layout, family: Family, architecture: &str) -> Descriptor {
         let config = ImageConfig::scratch(Platform::new("linux", architecture, ""));
@@ -324,6 +340,23 @@ mod tests {
         assert_eq!(image.descriptor, index.manifests[1]);
         let other = layout.image(&descriptor, &Platform::new("linux", "s390x", ""));
         assert!(matches!(other, Err(Error::NoPlatform { .. })));
+    }
+
+    #[test]
+    fn manifest_and_config_list_the_same_layers() {
+        let directory = tempfile::tempdir().unwrap();
+        let layout = Layout::create(directory.path()).unwrap();
+        let image = put(&layout, Family::Oci, "amd64");
+        let (_, mut manifest): (_, Manifest) = layout.document(&image).unwrap();
+        manifest.layers.push(manifest.config.clone());
+        let (digest, size) = layout.blobs().put(&json::to_vec(&manifest)).unwrap();
+        let image = Descriptor {
+            digest,
+            size,
+            ..image
+        };
+        let error = layout.image(&image, &Platform::host()).unwrap_err();
+        assert!(error.to_string().contains("lists 1 layers, its config 0"));
     }
 
     #[test]

@@ -145,6 +145,17 @@ fn a_blob_that_is_not_what_was_promised_stops_the_build() {
 }
 
 #[test]
+fn a_layer_that_the_config_does_not_know_is_an_error() {
+    let t = Sandbox::new();
+    let blob = crafted::gzip(&crafted::tar_of(&[file("data", b"x")]));
+    let config = serde_json::json!({"architecture": "amd64", "os": "linux", "config": null});
+    let base = crafted::push_config(&t.registry, "base", &blob, &config);
+    t.dockerfile(&format!("FROM {base}\nENV A=1\n"));
+    t.build(["--no-push"])
+        .failed(1, "lists 1 layers, its config 0");
+}
+
+#[test]
 fn a_layer_that_would_fill_the_disk_is_refused() {
     requires!(root);
     let t = Sandbox::new();

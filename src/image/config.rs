@@ -24,6 +24,7 @@ pub struct ImageConfig {
     pub platform: Platform,
     #[serde(default)]
     pub config: ContainerConfig,
+    #[serde(default)]
     pub rootfs: RootFs,
     #[serde(
         default,
@@ -131,6 +132,7 @@ pub struct Healthcheck {
 
 /// The hashes of the layers' tars, lowest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct RootFs {
     #[serde(rename = "type")]
     pub kind: String,
@@ -185,7 +187,21 @@ mod tests {
     fn null_lists_are_read_as_empty() {
         let text = r#"{"architecture":"amd64","os":"linux","config":{"Env":null,"Labels":null,"OnBuild":null,"Cmd":null},
             "rootfs":{"type":"layers","diff_ids":null},"history":null,"container":"dropped"}"#;
-        let config: ImageConfig = serde_json::from_str(text).unwrap();
+        let config: ImageConfig = json::from_slice(text.as_bytes()).unwrap();
         assert_eq!(json::to_vec(&config), br#"{"architecture":"amd64","os":"linux","config":{},"rootfs":{"type":"layers","diff_ids":[]}}"#);
+    }
+
+    #[test]
+    fn null_is_a_field_that_is_not_there() {
+        let text = r#"{"architecture":"amd64","os":"linux","variant":null,"author":null,"created":null,"config":null,
+            "rootfs":{"type":null,"diff_ids":null},"history":[{"created_by":null,"empty_layer":true}]}"#;
+        let config: ImageConfig = json::from_slice(text.as_bytes()).unwrap();
+        assert_eq!(json::to_vec(&config), br#"{"architecture":"amd64","os":"linux","config":{},"rootfs":{"type":"layers","diff_ids":[]},"history":[{"empty_layer":true}]}"#);
+        let text = r#"{"architecture":"amd64","os":"linux","config":{"User":null,"Healthcheck":{"Interval":null},"Volumes":{"/v":{}}}}"#;
+        let config: ImageConfig = json::from_slice(text.as_bytes()).unwrap();
+        assert_eq!(json::to_vec(&config), br#"{"architecture":"amd64","os":"linux","config":{"Volumes":{"/v":{}},"Healthcheck":{}},"rootfs":{"type":"layers","diff_ids":[]}}"#);
+        let error =
+            json::from_slice::<ImageConfig>(br#"{"architecture":5,"os":null}"#).unwrap_err();
+        assert!(error.column() > 0, "the text's own error: {error}");
     }
 }

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::{BlobSource, BoxError, BuiltImage, BuiltIndex, Product};
 use crate::image::{
-    Compression, Descriptor, Digest, Digester, Family, ImageConfig, Index, Manifest,
+    Compression, Descriptor, Digest, Digester, Family, ImageConfig, Index, Manifest, json,
 };
 use crate::layer::decompress;
 use crate::layout::{self, Layout};
@@ -171,7 +171,7 @@ impl Tarball {
         };
         let config_bytes = self.document(&contents.config)?;
         let config: ImageConfig =
-            serde_json::from_slice(&config_bytes).map_err(|source| Error::Malformed {
+            json::from_slice(&config_bytes).map_err(|source| Error::Malformed {
                 path: self.path.clone(),
                 name: contents.config.clone(),
                 source,

@@ -62,6 +62,12 @@ pub enum Error {
         reference: String,
         media_type: String,
     },
+    #[error("the manifest of `{reference}` lists {layers} layers, its config {diff_ids}")]
+    Layers {
+        reference: String,
+        layers: usize,
+        diff_ids: usize,
+    },
     #[error("no child with platform {wanted} in index `{reference}`")]
     NoPlatform {
         reference: String,
@@ -268,6 +274,7 @@ impl Error {
             self,
             Self::Document { .. }
                 | Self::NotAnImage { .. }
+                | Self::Layers { .. }
                 | Self::NoPlatform { .. }
                 | Self::WrongDigest { .. }
                 | Self::WrongSize { .. }

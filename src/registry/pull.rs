@@ -12,7 +12,7 @@ use tokio::sync::OnceCell;
 
 use crate::image::media_type::{OCI_INDEX, OCI_MANIFEST};
 use crate::image::{
-    Descriptor, Digest, ImageConfig, ImageRef, Index, Layer, Manifest, MediaType, Platform,
+    Descriptor, Digest, ImageConfig, ImageRef, Index, Layer, Manifest, MediaType, Platform, json,
 };
 
 use super::Error;
@@ -251,12 +251,11 @@ impl Client {
         let config_bytes = self.document_blob(&source, &manifest.config, retry).await?;
         let config: ImageConfig = parse(&config_bytes, &source, "config")?;
         if config.rootfs.diff_ids.len() != manifest.layers.len() {
-            tracing::warn!(
-                image = %source,
-                layers = manifest.layers.len(),
-                diff_ids = config.rootfs.diff_ids.len(),
-                "manifest and config disagree on the number of layers"
-            );
+            return Err(Error::Layers {
+                reference: source.to_string(),
+                layers: manifest.layers.len(),
+                diff_ids: config.rootfs.diff_ids.len(),
+            });
         }
         let size = document.bytes.len() as u64;
         Ok(RemoteImage {
@@ -426,7 +425,7 @@ pub(super) fn parse<T: DeserializeOwned>(
     reference: &ImageRef,
     what: &'static str,
 ) -> Result<T, Error> {
-    serde_json::from_slice(bytes).map_err(|source| Error::Document {
+    json::from_slice(bytes).map_err(|source| Error::Document {
         reference: reference.to_string(),
         what,
         source,

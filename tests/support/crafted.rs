@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Registry, tool};
 use executor::image::Digest;
@@ -46,14 +46,19 @@ pub fn gzip(bytes: &[u8]) -> Vec<u8> {
 
 /// Pushes an image whose only layer is `blob`, gzip of a tar with hash `diff_id`; returns its reference.
 pub fn push(registry: &Registry, name: &str, blob: &[u8], diff_id: &Digest) -> String {
+    let config = json!({"architecture": "amd64", "os": "linux", "config": {}, "rootfs": {"type": "layers", "diff_ids": [diff_id.to_string()]}});
+    push_config(registry, name, blob, &config)
+}
+
+/// Pushes an image whose only layer is `blob`, with a config of any kind.
+pub fn push_config(registry: &Registry, name: &str, blob: &[u8], config: &Value) -> String {
     let dir = tempfile::tempdir().unwrap();
     let put = |bytes: &[u8]| {
         let digest = Digest::of(bytes);
         fs_err::write(dir.path().join(digest.hex()), bytes).unwrap();
         digest
     };
-    let config = json!({"architecture": "amd64", "os": "linux", "config": {}, "rootfs": {"type": "layers", "diff_ids": [diff_id.to_string()]}});
-    let config = serde_json::to_vec(&config).unwrap();
+    let config = serde_json::to_vec(config).unwrap();
     let manifest = json!({
         "schemaVersion": 2,
         "mediaType": "application/vnd.oci.image.manifest.v1+json",
