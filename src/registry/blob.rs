@@ -203,7 +203,13 @@ impl Pump {
     async fn run(mut self) {
         match self.transfer().await {
             Ok(()) => drop(self.sender.send(Ok(Bytes::new())).await),
-            Err(Stop::Failed(error)) => drop(self.sender.send(Err(error)).await),
+            Err(Stop::Failed(error)) => {
+                if error.is_damage() {
+                    let digest = &self.descriptor.digest;
+                    self.client.note_damage(&self.image.registry, digest);
+                }
+                drop(self.sender.send(Err(error)).await);
+            }
             Err(Stop::Abandoned) => {}
         }
     }

@@ -12,6 +12,7 @@ use url::Url;
 use crate::net::Net;
 
 use super::auth::{Challenge, Scope};
+use super::damage::Damaged;
 use super::mount::Mounts;
 use super::pull::Images;
 use super::server::{Approach, Server, Trust};
@@ -42,6 +43,7 @@ pub(super) struct Shared {
     tokens: Tokens,
     pub(super) spares: Spares,
     pub(super) mounts: Mounts,
+    pub(super) damaged: Damaged,
 }
 
 /// A request to one registry.

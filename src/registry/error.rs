@@ -88,6 +88,10 @@ pub enum Error {
         expected: u64,
         got: u64,
     },
+    #[error(
+        "`{repository}` has a damaged copy of blob `{digest}` and keeps it in place of what is uploaded"
+    )]
+    KeptDamaged { repository: String, digest: Digest },
     #[error("cannot read blob `{digest}` for its upload")]
     Source { digest: Digest, source: io::Error },
     #[error("image not found on any configured mapped registries for {reference}")]
@@ -313,6 +317,9 @@ impl Error {
             Self::Permission { source, .. } => source.help().or_else(|| {
                 Some("check the name of the destination and its credentials".to_owned())
             }),
+            Self::KeptDamaged { .. } => Some(
+                "nobody can pull that blob until it is removed from the registry's storage; another --compression-level makes another blob of the same layer".to_owned(),
+            ),
             Self::NotMapped { source, .. } => source.as_ref().and_then(|source| source.help()),
             Self::Credentials { source, .. } => source.help(),
             Self::Tls { source, .. } => source.help(),

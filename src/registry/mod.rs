@@ -15,6 +15,7 @@ mod auth;
 mod blob;
 mod catalog;
 mod client;
+mod damage;
 mod endpoints;
 mod error;
 mod every;

@@ -151,7 +151,11 @@ impl Client {
         };
         let size = response.headers().get(CONTENT_LENGTH);
         let size: Option<u64> = size.and_then(|size| size.to_str().ok()?.parse().ok());
-        Ok(size.is_none_or(|size| size == descriptor.size))
+        let is_whole = size.is_none_or(|size| size == descriptor.size);
+        if !is_whole {
+            self.note_damage(&image.registry, &descriptor.digest);
+        }
+        Ok(is_whole)
     }
 
     async fn find(

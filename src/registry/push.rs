@@ -53,15 +53,25 @@ const REDIRECT_LIMIT: usize = 5;
 const WORTH_ASKING: u64 = 64 << 10;
 
 impl Client {
-    /// Tells whether a repository has a blob.
+    /// Tells whether a repository has a blob, as far as its registry says; one of another size is no such blob.
     ///
     /// Who may push but not read is told 403 here; that counts as no, since the upload will show.
-    pub async fn blob_exists(&self, image: &ImageRef, digest: &Digest) -> Result<bool, Error> {
+    async fn blob_exists(&self, image: &ImageRef, descriptor: &Descriptor) -> Result<bool, Error> {
+        let digest = &descriptor.digest;
         let path = Target::Path(format!("/v2/{}/blobs/{digest}", image.repository));
         let scope = Scope::push(&image.repository);
         let request = Request::new(&image.registry, scope, Method::HEAD, path);
         match self.send(&request).await {
-            Ok(_) => Ok(true),
+            Ok(response) => {
+                let size = response.headers().get(CONTENT_LENGTH);
+                let size: Option<u64> = size.and_then(|size| size.to_str().ok()?.parse().ok());
+                // 0 is what some say who do not know
+                let is_whole = size.is_none_or(|size| size == 0 || size == descriptor.size);
+                if !is_whole {
+                    self.note_damage(&image.registry, digest);
+                }
+                Ok(is_whole)
+            }
             Err(error) => match error.status() {
                 Some(StatusCode::NOT_FOUND | StatusCode::FORBIDDEN) => Ok(false),
                 _ => Err(error),
@@ -71,10 +81,12 @@ impl Client {
 
     /// Brings a blob into a repository: by mounting if that is granted, not at all if it is there, else by upload.
     ///
+    /// What was found to be damaged in the registry is uploaded in any case, and read back.
+    ///
     /// A failure that may pass restarts this blob only, from a newly opened source.
     ///
     /// # Errors
-    /// [`Error::Source`] if the source cannot be read or has another size than the descriptor.
+    /// [`Error::Source`] if the source cannot be read or has another size than the descriptor; [`Error::KeptDamaged`].
     pub async fn push_blob(
         &self,
         image: &ImageRef,
@@ -82,6 +94,9 @@ impl Client {
         source: &Source,
     ) -> Result<Pushed, Error> {
         let pushed = self.bring(image, descriptor, source).await?;
+        if pushed == Pushed::Uploaded && self.is_damaged(&image.registry, &descriptor.digest) {
+            self.check_replaced(image, descriptor).await?;
+        }
         if pushed != Pushed::Uploaded {
             self.net().timeline().skip(descriptor.size);
         }
@@ -98,7 +113,9 @@ impl Client {
             .mount_from
             .as_ref()
             .filter(|from| from.registry == image.registry && from.repository != image.repository);
-        if let Some(from) = elsewhere {
+        if let Some(from) = elsewhere
+            && !self.is_damaged(&image.registry, &descriptor.digest)
+        {
             match self.mount(image, &descriptor.digest, from).await {
                 Mount::Done => return Ok(Pushed::Mounted),
                 Mount::Upload(upload) => self.put_aside(image, upload),
@@ -150,12 +167,12 @@ impl Client {
         }
     }
 
-    /// Tells whether a blob is there, unless it is so small that it is not worth asking.
+    /// Tells whether a blob is there, unless it is so small that it is not worth asking, or known to be damaged.
     async fn is_found(&self, image: &ImageRef, descriptor: &Descriptor) -> Result<bool, Error> {
-        if descriptor.size < WORTH_ASKING {
+        if descriptor.size < WORTH_ASKING || self.is_damaged(&image.registry, &descriptor.digest) {
             return Ok(false);
         }
-        self.blob_exists(image, &descriptor.digest).await
+        self.blob_exists(image, descriptor).await
     }
 
     async fn open_upload(&self, image: &ImageRef) -> Result<Url, Error> {

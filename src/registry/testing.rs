@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -80,7 +81,7 @@ pub(crate) fn noise(seed: u64, size: usize) -> Vec<u8> {
 pub(crate) struct DockerRegistry {
     pub(crate) address: String,
     process: Child,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 /// How a [`DockerRegistry`] protects itself.
@@ -159,12 +160,19 @@ impl DockerRegistry {
         Self {
             address,
             process,
-            _dir: dir,
+            dir,
         }
     }
 
     pub(crate) fn image(&self, name: &str) -> ImageRef {
         format!("{}/{name}", self.address).parse().unwrap()
+    }
+
+    /// Returns the file in which the bytes of a blob are.
+    pub(crate) fn blob(&self, digest: &Digest) -> PathBuf {
+        let hex = digest.hex();
+        let blobs = self.dir.path().join("data/docker/registry/v2/blobs/sha256");
+        blobs.join(&hex[..2]).join(hex).join("data")
     }
 }
 

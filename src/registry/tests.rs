@@ -134,6 +134,44 @@ fn blobs_are_skipped_mounted_or_uploaded() {
 }
 
 #[test]
+fn a_blob_that_is_damaged_is_not_taken_for_one() {
+    let (registry, net) = (DockerRegistry::start(&Protection::default()), net());
+    let client = client(&net, &[]);
+    let (image, other) = (registry.image("a"), registry.image("b"));
+    let bytes = noise(9, 100_000);
+    let blob = descriptor(&bytes);
+    let push = |to: &ImageRef| {
+        let source = Source {
+            mount_from: Some(image.clone()),
+            ..source(&bytes)
+        };
+        net.block_on(client.push_blob(to, &blob, &source))
+    };
+    let kept = |pushed: Result<Pushed, Error>| {
+        let error = pushed.unwrap_err();
+        assert!(matches!(error, Error::KeptDamaged { .. }), "{error}");
+        assert!(error.help().unwrap().contains("--compression-level"));
+    };
+    assert_eq!(push(&image).unwrap(), Pushed::Uploaded);
+    let mut wrong = bytes.clone();
+    wrong[5] ^= 1;
+    fs_err::write(registry.blob(&blob.digest), wrong).unwrap();
+    // as long as nobody reads it, the registry is believed
+    assert_eq!(push(&image).unwrap(), Pushed::Existed);
+    read_all(client.blob(&image, &blob)).unwrap_err();
+    // this registry keeps what it has, and says that all is well
+    kept(push(&image));
+    kept(push(&other));
+    fs_err::remove_file(registry.blob(&blob.digest)).unwrap();
+    assert_eq!(push(&image).unwrap(), Pushed::Uploaded);
+    assert_eq!(read_all(client.blob(&image, &blob)).unwrap(), bytes);
+    assert_eq!(push(&other).unwrap(), Pushed::Mounted);
+    // another size shows without reading
+    fs_err::write(registry.blob(&blob.digest), &bytes[..50_000]).unwrap();
+    kept(push(&image));
+}
+
+#[test]
 fn a_blob_from_one_registry_streams_into_another() {
     let (one, two) = (
         DockerRegistry::start(&Protection::default()),
