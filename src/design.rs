@@ -88,6 +88,30 @@
 //! damaged layer could not be healed any more. What that costs is one more read of a file that is about to be read anyway; the hash that is
 //! otherwise computed while reading is not computed twice.
 //!
+//! # The layer cache and what others do to it
+//!
+//! An entry is believed if its documents have the right digests, name its key, and its blob is there in the right length; in a directory
+//! (`oci:DIR`) the blob is read and hashed as well. A layer that something must stand on is read and hashed, blob and tar, before any work
+//! begins. One that nothing stands on is only pointed at: where image and cache share a registry its blob is mounted, or is there already, and
+//! not a byte of it is seen. A blob of the right length whose bytes were changed in the registry's storage therefore goes unnoticed in a build
+//! that is wholly cached. Looking would mean to download every layer of every such build, and nothing wrong can come of it: whoever pulls
+//! the image compares digests and refuses the blob, as he would with an image that was pushed a year ago. Where bytes must move (another
+//! registry, a tarball, a layout) they are read at the end; if one of the layers is damaged or gone by then, it counts as not found, and
+//! what is missing is built once more.
+//!
+//! What was seen to be damaged is not taken for present any more: it is uploaded whatever the registry says to have, not mounted, and read
+//! back afterwards. `docker-registry` keeps the old bytes, because it has the digest already, and answers 201 all the same. There a layer
+//! that comes out with the same bytes cannot be healed from outside: it is not cached (a warning), and an image with it is not pushed
+//! (an error), since nobody could pull it. Layers that hold the time of their making come out differently and are not affected; others
+//! do with another `--compression-level`. To do that unasked was considered: the image would no longer be the one that is built elsewhere.
+//!
+//! Times of files are in no key, with one exception: under `SOURCE_DATE_EPOCH` a copy keeps times before it, so that they are in the
+//! layer and hence in the key. Without it, a cached layer shows the times of the build that made it.
+//!
+//! Keys say what files were when they were hashed; should they change before they are copied, the layer would be stored under the key of
+//! something else, for good. Inode, length and time of change of what a step reads from a context are compared once it is done, and if they
+//! are not the same, nothing more is stored by this build.
+//!
 //! # Git contexts
 //!
 //! `git://` means https, as kaniko has it, and `user@host:path` means ssh although kaniko would look for a directory of that name; written

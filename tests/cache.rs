@@ -38,7 +38,7 @@ impl Cached {
     }
 
     /// Returns the reference of the entry whose layer the instruction made.
-    fn entry(&self, created_by: &str) -> (String, Image) {
+    pub fn entry(&self, created_by: &str) -> (String, Image) {
         let tags = self.t.registry.tags("app/cache");
         let entries = tags.iter().map(|tag| {
             let reference = format!("{}:{tag}", self.t.tag("app/cache"));
@@ -317,87 +317,6 @@ fn old_entries_and_switches() {
             .contains("Error uploading layer to cache: "),
         "{unreachable}"
     );
-}
-
-#[test]
-fn damaged_entries_are_made_anew() {
-    requires!(root);
-    let c = Cached::new();
-    let text = "FROM BASE\nRUN echo ran-below; date +%s%N > /below\nRUN echo ran-above; cat /below > /above\n";
-    // the upper step is new each time, so that the lower layer is needed
-    let build = |number: u32| {
-        c.dockerfile(&text.replace("ran-above", &format!("ran-{number}")))
-            .build(&[])
-            .0
-    };
-    assert_eq!(build(0).stdout, "ran-below\nran-0\n");
-    assert_eq!(build(1).stdout, "ran-1\n");
-    type Damage<'a> = (&'a str, &'a dyn Fn(&mut Vec<u8>), bool);
-    let damages: [Damage<'_>; 4] = [
-        ("truncated", &|bytes| bytes.truncate(bytes.len() / 2), true),
-        ("one byte", &|bytes| *bytes.last_mut().unwrap() ^= 1, true),
-        ("no manifest", &|bytes| *bytes = b"{}".to_vec(), false),
-        (
-            "wrong media type",
-            &|bytes| {
-                let text = String::from_utf8(bytes.clone()).unwrap();
-                *bytes = text
-                    .replace("layer.v1.tar+gzip", "layer.v1.tar+zstd")
-                    .into_bytes();
-            },
-            false,
-        ),
-    ];
-    for (number, (name, damage, is_layer)) in damages.into_iter().enumerate() {
-        let number = 10 * number as u32 + 10;
-        let (_, entry) = c.entry("ran-below");
-        let digest = match is_layer {
-            true => entry.manifest["layers"][0]["digest"]
-                .as_str()
-                .unwrap()
-                .to_owned(),
-            false => entry.digest.clone(),
-        };
-        c.t.registry.tamper(&digest, damage);
-        let finished = build(number);
-        assert_eq!(
-            finished.stdout,
-            format!("ran-below\nran-{number}\n"),
-            "{name}: {finished}"
-        );
-        let warnings = finished
-            .stderr
-            .matches("cannot be used and is made anew")
-            .count();
-        let other_warnings = finished.stderr.matches("WARN").count();
-        // a registry that notices the damage itself answers with an error instead
-        assert!(
-            warnings == 1 || (!is_layer && warnings == 0),
-            "{name}: {other_warnings} {finished}"
-        );
-        assert_eq!(
-            build(number + 1).stdout,
-            format!("ran-{}\n", number + 1),
-            "{name}"
-        );
-    }
-    // an image of somebody else under the key
-    let (reference, _) = c.entry("ran-below");
-    let mut args = vec!["copy".to_owned(), "--quiet".to_owned()];
-    args.extend(c.t.registry.skopeo_options("src"));
-    args.extend(c.t.registry.skopeo_options("dest"));
-    args.extend([
-        format!("docker://{}", c.base),
-        format!("docker://{reference}"),
-    ]);
-    tool("skopeo", args);
-    let finished = build(90);
-    assert_eq!(finished.stdout, "ran-below\nran-90\n");
-    assert!(
-        finished.stderr.contains("it was not made for this key"),
-        "{finished}"
-    );
-    assert_eq!(build(91).stdout, "ran-91\n");
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod build;
 mod build_reports;
 mod cache;
 mod cache_concurrent;
+mod cache_damage;
 mod cache_dir;
 mod cache_reasons;
 mod cache_truth;

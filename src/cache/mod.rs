@@ -10,6 +10,7 @@ pub mod prune;
 pub mod warm;
 
 mod directory;
+mod lost;
 mod remote;
 
 use std::path::PathBuf;
@@ -23,6 +24,7 @@ use crate::layout::Layout;
 use crate::store::{BlobStore, SharedStore};
 use crate::{layout, registry, store};
 use key::Parts;
+use lost::{Lost, Watched};
 
 pub use key::{Key, Keyed};
 
@@ -56,6 +58,8 @@ pub struct LayerCache {
     client: registry::Client,
     /// Keeps the blobs of cached layers that were read.
     store: Option<SharedStore>,
+    /// What was found and could not be read.
+    lost: Lost,
 }
 
 /// A cached layer.
@@ -118,6 +122,7 @@ impl LayerCache {
             options,
             client,
             store,
+            lost: Lost::default(),
         }
     }
 
@@ -133,7 +138,7 @@ impl LayerCache {
         }
     }
 
-    /// Looks all keys up, at the same time; the answers stand in the order of the keys.
+    /// Looks all keys up, at the same time; the answers stand in the order of the keys. A layer that could not be read before is not found again.
     pub fn look_up(
         &self,
         keys: &[Key],
@@ -145,7 +150,7 @@ impl LayerCache {
             compression,
             oldest,
         };
-        match &self.options.repository {
+        let answers: Vec<Lookup> = match &self.options.repository {
             Repository::Layouts(prefix) => keys
                 .iter()
                 .map(|key| directory::look_up(prefix, key, platform, &wanted))
@@ -158,7 +163,20 @@ impl LayerCache {
                 let answers = stream::iter(lookups).buffered(CONCURRENT_LOOKUPS).collect();
                 self.client.net().block_on(answers)
             }
-        }
+        };
+        let believe = |answer| match answer {
+            Lookup::Hit(hit) => match self.lost.why(&hit.layer.descriptor.digest) {
+                Some(why) => Lookup::Broken(why),
+                None => Lookup::Hit(hit),
+            },
+            other => other,
+        };
+        answers.into_iter().map(believe).collect()
+    }
+
+    /// Returns how many of the layers that were found could not be read since.
+    pub fn lost(&self) -> usize {
+        self.lost.count()
     }
 
     /// Brings a cached layer into a store, and checks that it is what its entry says.
@@ -174,6 +192,17 @@ impl LayerCache {
 
     /// Opens the blob of a cached layer; the reader fails at its end if it is not the one described.
     pub fn open(&self, hit: &Hit) -> Result<Box<dyn std::io::Read + Send>, Error> {
+        let digest = &hit.layer.descriptor.digest;
+        let opened = self.open_origin(hit);
+        let blob = opened.inspect_err(|error| self.lost.note(digest, error.to_string()))?;
+        Ok(Box::new(Watched {
+            blob,
+            digest: digest.clone(),
+            lost: self.lost.clone(),
+        }))
+    }
+
+    fn open_origin(&self, hit: &Hit) -> Result<Box<dyn std::io::Read + Send>, Error> {
         let descriptor = &hit.layer.descriptor;
         match &hit.origin {
             Origin::Registry(image) => {

@@ -1,6 +1,7 @@
 //! `--check`: what is told of a Dockerfile that is not built.
 
-use super::{Error, Findings, print};
+use super::making::print;
+use super::{Error, Findings};
 use crate::build::Checked;
 use crate::context::DockerfileText;
 use crate::dockerfile::check;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::index_family;
+use super::making::index_family;
 use crate::image::{Descriptor, ImageRef, Platform};
 use crate::output::push::Layers;
 use crate::output::{BuiltImage, BuiltIndex, Product};

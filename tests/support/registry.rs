@@ -214,12 +214,17 @@ impl Registry {
 
     /// Changes a stored blob behind the registry's back.
     pub fn tamper(&self, digest: &str, change: impl FnOnce(&mut Vec<u8>)) {
-        let hex = digest.strip_prefix("sha256:").unwrap();
-        let blobs = self.dir.path().join("data/docker/registry/v2/blobs/sha256");
-        let file = blobs.join(&hex[..2]).join(hex).join("data");
+        let file = self.blob(digest);
         let mut bytes = fs_err::read(&file).unwrap();
         change(&mut bytes);
         fs_err::write(file, bytes).unwrap();
+    }
+
+    /// Returns the file in which the bytes of a blob are.
+    pub fn blob(&self, digest: &str) -> PathBuf {
+        let hex = digest.strip_prefix("sha256:").unwrap();
+        let blobs = self.dir.path().join("data/docker/registry/v2/blobs/sha256");
+        blobs.join(&hex[..2]).join(hex).join("data")
     }
 
     /// Returns the tags of a repository, from the registry's own storage.
