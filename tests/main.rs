@@ -9,6 +9,7 @@ mod cache;
 mod cache_concurrent;
 mod cache_damage;
 mod cache_dir;
+mod cache_keys;
 mod cache_reasons;
 mod cache_truth;
 mod checks;

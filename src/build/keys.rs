@@ -8,14 +8,18 @@ use super::Error;
 use super::bases::Bases;
 use super::contexts::Contexts;
 use super::images::Library;
+use super::outlook::At;
 use super::pins::Pins;
 use crate::cache::key::{self, Input, Key, Keyed, Writing};
-use crate::execute::{self, Hashes, Pinned};
+use crate::execute::{self, Hashes, Pinned, State};
 use crate::image::{DiffId, Platform};
 use crate::plan::{Action, Base, CopyStep, ImageName, Plan, RunMount, RunStep, Source, Step};
 
 /// The key of each step, by stage and position; absent for steps without a layer, and where what a step reads is known only once it ran.
 pub type Keys = Vec<Vec<Option<Keyed>>>;
+
+/// The state in which the files of the contexts were when the keys were computed, for each mount or COPY that reads any.
+pub type States = BTreeMap<At, Vec<State>>;
 
 /// Images that are copied from or mounted, by what their layers are.
 pub type Images = BTreeMap<(ImageName, Platform), Vec<DiffId>>;
@@ -50,12 +54,14 @@ pub fn keys(
     pins: &Pins,
     writing: &Writing,
     single: bool,
-) -> Result<Keys, Error> {
+) -> Result<(Keys, States), Error> {
+    let mut states = States::new();
     let mut reader = Reader {
         contexts,
         images,
         hashes: Hashes::default(),
         ends: Vec::new(),
+        states: Vec::new(),
     };
     let mut keys = Keys::new();
     for (position, stage) in plan.stages.iter().enumerate() {
@@ -88,6 +94,10 @@ pub fn keys(
                     .map_err(|error| Error::at(stage, step, error.into()))?
                     .map(|input| key::copy(before, copy, &input, writing)),
             };
+            let read = std::mem::take(&mut reader.states);
+            if !read.is_empty() {
+                states.insert((position, index), read);
+            }
             match &key {
                 Some(Keyed { key, .. }) => {
                     debug!(stage = stage.index, "key {key} of {}", step.text);
@@ -116,7 +126,30 @@ pub fn keys(
         reader.ends.push(state);
         keys.push(of_stage);
     }
-    Ok(keys)
+    Ok((keys, states))
+}
+
+/// Returns the state in which the files are now that a step reads from contexts; nothing if one of them is not there any more.
+pub fn states(step: &Step, contexts: &Contexts<'_>) -> Option<Vec<State>> {
+    let mut states = Vec::new();
+    match &step.action {
+        Action::Config | Action::Workdir(_) => {}
+        Action::Copy(copy) => {
+            if let Some(tree) = contexts.tree(&copy.from) {
+                states.push(execute::state_of_copy(copy, &tree).ok()?);
+            }
+        }
+        Action::Run(run) => {
+            for mount in &run.mounts {
+                if let (RunMount::Bind { source, .. }, Some(from)) = (mount, mount.source())
+                    && let Some(tree) = contexts.tree(from)
+                {
+                    states.push(execute::state_of_mount(source, &tree).ok()?);
+                }
+            }
+        }
+    }
+    Some(states)
 }
 
 /// Finds out what steps read.
@@ -126,6 +159,8 @@ struct Reader<'b> {
     hashes: Hashes,
     /// What the stages so far end with.
     ends: Vec<Option<Key>>,
+    /// Of what the current step reads.
+    states: Vec<State>,
 }
 
 impl Reader<'_> {
@@ -137,7 +172,9 @@ impl Reader<'_> {
         let Some(tree) = self.contexts.tree(&step.from) else {
             return Ok(self.elsewhere(&step.from));
         };
-        let files = execute::files_of_copy(step, &tree, &mut self.hashes)?;
+        let found = execute::files_of_copy(step, &tree, &mut self.hashes)?;
+        self.states.push(found.state);
+        let files = found.files;
         for file in &files {
             trace!(path = %file.path, "read by COPY: {:?}", file.content);
         }
@@ -160,9 +197,11 @@ impl Reader<'_> {
                     Some(from @ (Source::Context | Source::Named(_))),
                 ) => {
                     let tree = self.contexts.tree(from)?;
-                    let files = execute::files_of_mount(source, &tree, &mut self.hashes);
+                    let found = execute::files_of_mount(source, &tree, &mut self.hashes);
                     // the RUN itself says what is missing
-                    files.ok().map(Input::Files)
+                    let found = found.ok()?;
+                    self.states.push(found.state);
+                    Some(Input::Files(found.files))
                 }
                 // what a cache mount contains is no input (RUN-10)
                 (_, Some(Source::Context | Source::Named(_))) => Some(Input::Nothing),

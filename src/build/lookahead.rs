@@ -2,14 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tracing::{debug, info, warn};
 
 use super::Error;
 use super::keys::Keys;
 use super::outlook::{self, At, Prospect};
+use super::reasons::{Known, UNUSABLE};
 use crate::cache::entry::New;
-use crate::cache::key::{Changes, Parts};
+use crate::cache::key::Parts;
 use crate::cache::{Hit, Key, LayerCache, Lookup, Repository, Storing};
 use crate::image::{Compression, Digest, ImageRef, Layer};
 use crate::interrupt::Interrupt;
@@ -30,6 +32,8 @@ pub struct Lookahead {
     /// Why the others were not found.
     misses: BTreeMap<At, String>,
     uploads: Mutex<Uploads>,
+    /// Nothing more is stored.
+    is_closed: AtomicBool,
 }
 
 #[derive(Default)]
@@ -39,7 +43,6 @@ struct Uploads {
 }
 
 const ANEW: &str = "--no-cache-filter says that the stage is made anew";
-const UNUSABLE: &str = "the entry cannot be used";
 
 /// Layers fetched at the same time.
 const CONCURRENT_FETCHES: usize = 4;
@@ -137,6 +140,7 @@ impl Lookahead {
                 .collect(),
             misses,
             uploads: Mutex::default(),
+            is_closed: AtomicBool::new(false),
         }
     }
 
@@ -261,7 +265,8 @@ impl Lookahead {
         created: time::OffsetDateTime,
         store: &BlobStore,
     ) {
-        let (Some(cache), true) = (&self.cache, self.wants(at)) else {
+        let is_closed = self.is_closed.load(Ordering::Relaxed);
+        let (Some(cache), true) = (&self.cache, self.wants(at) && !is_closed) else {
             return;
         };
         let stage = &plan.stages[at.0];
@@ -282,6 +287,15 @@ impl Lookahead {
         uploads
             .going
             .push((layer.descriptor.digest.clone(), key, storing));
+    }
+
+    /// Stores nothing more, because a step did not read what its key says, and what comes after it stands on that.
+    pub fn close(&self, text: &str) {
+        if !self.is_closed.swap(true, Ordering::Relaxed) {
+            warn!(
+                "files changed while they were read by {text}: the layers from there on are not cached"
+            );
+        }
     }
 
     /// Waits for what is on its way into the cache. Returns where blobs are by then, so that a push can mount them.
@@ -351,66 +365,4 @@ fn step_name(plan: &Plan, at: At) -> String {
     let before = stage.steps[..at.1].iter().filter(|step| step.has_layer());
     let platform = &stage.config.platform;
     format!("{platform} {} {} {}", names.join(","), at.0, before.count())
-}
-
-/// What is known when a layer was not found: keys are hashes, so beside what is remembered there is only which of the keys below it were found.
-struct Known<'k> {
-    plan: &'k Plan,
-    keys: &'k BTreeMap<At, Key>,
-    answers: &'k BTreeMap<Key, Lookup>,
-    /// Since the step was last built, if that is remembered.
-    changes: Option<Changes>,
-}
-
-impl Known<'_> {
-    /// Says why a layer was not found, as far as one can tell.
-    fn reason(&self, miss: &Lookup, at: At) -> String {
-        match miss {
-            Lookup::Hit(_) => return "found".to_owned(),
-            Lookup::Expired => return "the entry is older than --cache-ttl".to_owned(),
-            Lookup::Broken(_) => return UNUSABLE.to_owned(),
-            Lookup::Failed(_) => return "the repository did not answer".to_owned(),
-            Lookup::Absent => {}
-        }
-        if let Some(own) = self.changes.as_ref().and_then(Changes::own) {
-            return own;
-        }
-        let stage = &self.plan.stages[at.0];
-        if let Some(changed) = self.changed_stage(at) {
-            let name = super::error::display_name(&self.plan.stages[changed]);
-            return format!("stage `{name}`, which it reads, has steps that are not cached");
-        }
-        let below = (0..at.1)
-            .rev()
-            .find_map(|index| Some((index, self.is_hit((at.0, index))?)));
-        let text = match (below, &self.changes) {
-            (Some((index, false)), _) => {
-                let text = &stage.steps[index].text;
-                return format!("the step before it is not cached: {text}");
-            }
-            (_, Some(changes)) if !changes.below => {
-                "nothing changed since it was last built, but its entry is not there"
-            }
-            (None, Some(_)) => "the base image moved",
-            (Some(_), _) => "the instruction, a variable it sees, or a file it reads changed",
-            (None, None) => {
-                "first build, the base image moved, or the first instruction or what it reads changed"
-            }
-        };
-        text.to_owned()
-    }
-
-    fn is_hit(&self, at: At) -> Option<bool> {
-        let key = self.keys.get(&at)?;
-        Some(matches!(self.answers.get(key), Some(Lookup::Hit(_))))
-    }
-
-    fn changed_stage(&self, at: At) -> Option<usize> {
-        let read = self.plan.stages[at.0].steps[at.1].stages_read();
-        read.into_iter().find(|read| {
-            let steps = 0..self.plan.stages[*read].steps.len();
-            let mut known = steps.filter_map(|index| self.is_hit((*read, index)));
-            known.any(|hit| !hit)
-        })
-    }
 }

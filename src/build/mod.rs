@@ -25,6 +25,7 @@ mod outlook;
 mod pins;
 mod pipe;
 mod prepared;
+mod reasons;
 mod removal;
 mod roots;
 mod schedule;
@@ -150,6 +151,7 @@ pub fn build(
         epoch,
         mut lookahead,
         pins,
+        states,
     } = prepared;
     let mut isolation = isolate::select(&plan, &foreseen, options, interrupt)?;
     if let Some(isolation) = &isolation {
@@ -208,6 +210,7 @@ pub fn build(
         refused: Once::new(),
         lookahead: &lookahead,
         pins: &pins,
+        states: &states,
         prospects: &prospects,
         timeline,
         dispatch,

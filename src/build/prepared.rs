@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::bases::{self, Bases};
 use super::contexts::Contexts;
 use super::images::Library;
+use super::keys::States;
 use super::lookahead::Lookahead;
 use super::outlook::{self, At, Prospect};
 use super::pins::{self, Pins};
@@ -32,6 +33,7 @@ pub struct Prepared<'b> {
     pub(super) epoch: Option<i64>,
     pub(super) lookahead: Lookahead,
     pub(super) pins: Pins,
+    pub(super) states: States,
 }
 
 /// What the checks of a Dockerfile found.
@@ -105,6 +107,7 @@ pub fn prepare<'b>(
     drop(phase);
 
     let mut pins = Pins::new();
+    let mut states = States::new();
     let lookahead = match cache {
         Some(cache) => {
             let _phase = timeline.phase("look into the cache");
@@ -117,7 +120,9 @@ pub fn prepare<'b>(
             let images = keys::images(&library, &plan)?;
             pins = pins::pins(&plan, client.net(), options)?;
             let single = options.snapshot.single;
-            let keys = keys::keys(&plan, &contexts, &bases, &images, &pins, &writing, single)?;
+            let (keys, read) =
+                keys::keys(&plan, &contexts, &bases, &images, &pins, &writing, single)?;
+            states = read;
             let anew = made_anew(&plan, &options.no_cache_filter);
             Lookahead::look_up(cache, &plan, keys, compression, &anew, single)
         }
@@ -133,6 +138,7 @@ pub fn prepare<'b>(
         epoch,
         lookahead,
         pins,
+        states,
     };
     timeline.plan(prepared.recorded());
     Ok(prepared)

@@ -13,6 +13,7 @@ use super::contexts::Contexts;
 use super::dispatch::Dispatch;
 use super::error::display_name;
 use super::images::Library;
+use super::keys::States;
 use super::lookahead::Lookahead;
 use super::outlook::{At, Prospect};
 use super::pins::Pins;
@@ -61,6 +62,8 @@ pub struct Builder<'b> {
     pub lookahead: &'b Lookahead,
     /// What fetched sources were found to be.
     pub pins: &'b Pins,
+    /// What the contexts were like when the keys were computed.
+    pub states: &'b States,
     pub prospects: &'b [Prospect],
     pub timeline: &'b Timeline,
     /// Where finished layers of the image are uploaded to; absent if it is not pushed.

@@ -7,6 +7,7 @@ use tracing::{debug, info, warn};
 
 use super::assemble::Record;
 use super::error::display_name;
+use super::keys;
 use super::pins;
 use super::roots::Roots;
 use super::stage::Builder;
@@ -92,6 +93,7 @@ impl Work<'_> {
             layer => layer,
         };
         debug!(elapsed_ms = started.elapsed().as_millis() as u64, "done");
+        self.check_context(index, step);
         let made = layer.map(|layer| Made {
             layer,
             created: OffsetDateTime::from(SystemTime::now()),
@@ -112,6 +114,16 @@ impl Work<'_> {
 }
 
 impl Work<'_> {
+    /// Makes sure that no layer is cached under the key of something else, because files changed after that was computed.
+    fn check_context(&self, index: usize, step: &Step) {
+        let builder = self.builder;
+        if let Some(then) = builder.states.get(&(self.position, index))
+            && keys::states(step, builder.contexts).as_ref() != Some(then)
+        {
+            builder.lookahead.close(&step.text);
+        }
+    }
+
     fn run(&mut self, step: &crate::plan::RunStep, prepared: &Prepared) -> Result<(), Error> {
         let isolation = self
             .builder

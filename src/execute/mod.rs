@@ -33,7 +33,9 @@ mod error;
 pub use copy::copy;
 pub use error::Error;
 pub use ignored::ignored_sources;
-pub use reads::{Hashes, files_of_copy, files_of_mount};
+pub use reads::{
+    Found, Hashes, State, files_of_copy, files_of_mount, state_of_copy, state_of_mount,
+};
 pub use remote::{Means, Pinned, Remote, fetch, pin, source_time};
 pub use tree::{Owners, Tree};
 pub use workdir::workdir;

@@ -1,6 +1,7 @@
 //! What a COPY or a mount would read from the build context, for the key of its layer.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::Error;
 use super::selection::{self, Role, select};
@@ -18,7 +19,19 @@ use crate::rootfs::{self, Stat};
 #[derive(Debug, Default)]
 pub struct Hashes(HashMap<(u64, u64), Digest>);
 
-/// Returns the files that a COPY or ADD takes from `tree`, in the order in which it takes them.
+/// What a step would read, and what state that was in.
+#[derive(Debug)]
+pub struct Found {
+    /// In the order in which the step takes them.
+    pub files: Vec<InputFile>,
+    pub state: State,
+}
+
+/// Stands for the inodes of files and when they last changed, so that a change is noticed without reading them again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct State(u64);
+
+/// Returns the files that a COPY or ADD takes from `tree`.
 ///
 /// # Errors
 /// Those with which the step itself would fail.
@@ -26,9 +39,18 @@ pub fn files_of_copy(
     step: &CopyStep,
     tree: &Tree<'_>,
     hashes: &mut Hashes,
-) -> Result<Vec<InputFile>, Error> {
+) -> Result<Found, Error> {
+    Ok(copied(step, Reader::new(tree, Some(hashes)))?.found())
+}
+
+/// Returns the state of the files that a COPY or ADD takes from `tree`.
+pub fn state_of_copy(step: &CopyStep, tree: &Tree<'_>) -> Result<State, Error> {
+    Ok(copied(step, Reader::new(tree, None))?.found().state)
+}
+
+fn copied<'a>(step: &CopyStep, mut reader: Reader<'a>) -> Result<Reader<'a>, Error> {
+    let tree = reader.tree;
     let exclude = Matcher::new(&step.exclude)?;
-    let mut reader = Reader::new(tree, hashes);
     for source in &step.sources {
         let CopySource::Path(word) = source else {
             continue;
@@ -41,7 +63,10 @@ pub fn files_of_copy(
         }
         for candidate in tree.candidates(word)? {
             match candidate.stat.is_dir() {
-                true => reader.below(&candidate.path, &exclude, None)?,
+                true => {
+                    reader.top(&candidate.path, &candidate.stat);
+                    reader.below(&candidate.path, &exclude, None)?;
+                }
                 false => {
                     let name = LayerPath::clean(&candidate.name);
                     reader.file(&candidate.path, &candidate.stat, name, Role::Entry)?;
@@ -50,47 +75,86 @@ pub fn files_of_copy(
             }
         }
     }
-    Ok(reader.files)
+    Ok(reader)
 }
 
 /// Returns what a mount of `path` shows of `tree`.
 ///
 /// # Errors
 /// [`Error::NotFound`] if it is not there.
-pub fn files_of_mount(
-    path: &str,
-    tree: &Tree<'_>,
-    hashes: &mut Hashes,
-) -> Result<Vec<InputFile>, Error> {
+pub fn files_of_mount(path: &str, tree: &Tree<'_>, hashes: &mut Hashes) -> Result<Found, Error> {
+    Ok(mounted(path, Reader::new(tree, Some(hashes)))?.found())
+}
+
+/// Returns the state of what a mount of `path` shows of `tree`.
+pub fn state_of_mount(path: &str, tree: &Tree<'_>) -> Result<State, Error> {
+    Ok(mounted(path, Reader::new(tree, None))?.found().state)
+}
+
+fn mounted<'a>(path: &str, mut reader: Reader<'a>) -> Result<Reader<'a>, Error> {
+    let tree = reader.tree;
     let path = LayerPath::clean(path);
     let candidate = tree.candidate(&path, &path)?;
-    let mut reader = Reader::new(tree, hashes);
     let role = Role::Entry;
     reader.file(&candidate.path, &candidate.stat, LayerPath::root(), role)?;
     if candidate.stat.is_dir() {
         reader.below(&candidate.path, &Matcher::default(), None)?;
     }
-    Ok(reader.files)
+    Ok(reader)
 }
 
 struct Reader<'a> {
     tree: &'a Tree<'a>,
-    hashes: &'a mut Hashes,
+    /// Absent where only the state of files is asked for.
+    hashes: Option<&'a mut Hashes>,
     files: Vec<InputFile>,
+    state: DefaultHasher,
     source: usize,
     /// First name of each file of the current source word that has several.
     links: HashMap<(u64, u64), LayerPath>,
 }
 
 impl<'a> Reader<'a> {
-    fn new(tree: &'a Tree<'a>, hashes: &'a mut Hashes) -> Self {
+    fn new(tree: &'a Tree<'a>, hashes: Option<&'a mut Hashes>) -> Self {
         Self {
             tree,
             hashes,
             files: Vec::new(),
+            state: DefaultHasher::new(),
             source: 0,
             links: HashMap::new(),
         }
+    }
+
+    fn found(self) -> Found {
+        Found {
+            files: self.files,
+            state: State(self.state.finish()),
+        }
+    }
+
+    fn note(&mut self, path: &LayerPath, stat: &Stat) {
+        (path.as_bytes(), stat.device, stat.inode, stat.mode).hash(&mut self.state);
+        // a directory changes with every file in it, and not all are read
+        if !stat.is_dir() {
+            (stat.size, stat.ctime).hash(&mut self.state);
+        }
+    }
+
+    /// Notes a directory of which only the time counts.
+    fn top(&mut self, path: &LayerPath, stat: &Stat) {
+        self.note(path, stat);
+        self.files.push(InputFile {
+            origin: path.clone(),
+            source: self.source,
+            path: LayerPath::root(),
+            is_intermediate: false,
+            content: Content::Top,
+            mode: 0,
+            owner: None,
+            xattrs: Vec::new(),
+            mtime: stat.mtime.seconds,
+        });
     }
 
     fn below(
@@ -115,6 +179,10 @@ impl<'a> Reader<'a> {
         name: LayerPath,
         role: Role,
     ) -> Result<(), Error> {
+        self.note(path, stat);
+        if self.hashes.is_none() {
+            return Ok(());
+        }
         let entry = self.tree.root.entry(path)?;
         let inode = (stat.device, stat.inode);
         let first = self.links.get(&inode).cloned();
@@ -146,12 +214,14 @@ impl<'a> Reader<'a> {
             mode: stat.mode,
             owner: (self.tree.owners == Owners::Kept).then_some((stat.uid, stat.gid)),
             xattrs: entry.map_or_else(Vec::new, |entry| entry.xattrs.into_iter().collect()),
+            mtime: stat.mtime.seconds,
         });
         Ok(())
     }
 
     fn hash(&mut self, path: &LayerPath, inode: (u64, u64)) -> Result<Digest, Error> {
-        if let Some(digest) = self.hashes.0.get(&inode) {
+        let known = self.hashes.as_ref().and_then(|hashes| hashes.0.get(&inode));
+        if let Some(digest) = known {
             return Ok(digest.clone());
         }
         let failed = |source| {
@@ -170,7 +240,9 @@ impl<'a> Reader<'a> {
             }
         }
         let digest = digester.finish();
-        self.hashes.0.insert(inode, digest.clone());
+        if let Some(hashes) = &mut self.hashes {
+            hashes.0.insert(inode, digest.clone());
+        }
         Ok(digest)
     }
 }

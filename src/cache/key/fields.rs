@@ -120,12 +120,13 @@ impl Fields {
         });
     }
 
-    pub(super) fn input(&mut self, input: &Input) {
+    /// Writes what a step reads; times of files that are before `epoch` count.
+    pub(super) fn input(&mut self, input: &Input, epoch: Option<i64>) {
         match input {
             Input::Nothing => self.text("nothing"),
             Input::Files(files) => {
                 self.text("files");
-                self.files(files);
+                self.files(files, epoch);
             }
             Input::Fetched(fetched, files) => {
                 self.text("fetched");
@@ -135,7 +136,7 @@ impl Fields {
                         fields.text(text);
                     });
                 }
-                self.files(files);
+                self.files(files, epoch);
             }
             Input::Stage(key) => {
                 self.text("stage");
@@ -148,15 +149,19 @@ impl Fields {
         }
     }
 
-    fn files(&mut self, files: &[InputFile]) {
+    fn files(&mut self, files: &[InputFile], epoch: Option<i64>) {
         self.number(files.len() as u64);
         for file in files {
-            let name = String::from_utf8_lossy(file.origin.as_bytes()).into_owned();
-            self.part(format!("file `{name}`"), |fields| fields.file(file));
+            let name = String::from_utf8_lossy(file.origin.as_bytes());
+            let name = match file.content {
+                Content::Top => format!("directory `/{name}`"),
+                _ => format!("file `{name}`"),
+            };
+            self.part(name, |fields| fields.file(file, epoch));
         }
     }
 
-    pub(super) fn file(&mut self, file: &InputFile) {
+    fn file(&mut self, file: &InputFile, epoch: Option<i64>) {
         let InputFile {
             origin: _,
             source,
@@ -166,6 +171,7 @@ impl Fields {
             mode,
             owner,
             xattrs,
+            mtime,
         } = file;
         self.number(*source as u64);
         self.bytes(path.as_bytes());
@@ -179,6 +185,10 @@ impl Fields {
             fields.bytes(name);
             fields.bytes(value);
         });
+        let stands = epoch.is_some_and(|epoch| *mtime < epoch);
+        self.option(stands.then_some(*mtime), |fields, mtime| {
+            fields.number(mtime.cast_unsigned());
+        });
         match content {
             Content::File(digest) => {
                 self.text("file");
@@ -189,6 +199,7 @@ impl Fields {
                 self.bytes(first.as_bytes());
             }
             Content::Directory => self.text("directory"),
+            Content::Top => self.text("top"),
             Content::Symlink(target) => {
                 self.text("symlink");
                 self.bytes(target);

@@ -4,7 +4,7 @@
 //! sequence. The first field is `VERSION`; whoever changes what a step writes into its layer raises it.
 //!
 //! Part of a key: the chain of keys below it, the instruction as expanded, the environment and build args it sees, what it reads, and
-//! how layers are written. Never part: times of files, proxies, what secrets and cache mounts contain, labels, anything of the
+//! how layers are written. Never part: times of files (but for those that `SOURCE_DATE_EPOCH` lets stand), proxies, what secrets and cache mounts contain, labels, anything of the
 //! image's config that the step does not see.
 //!
 //! # Spec
@@ -65,7 +65,7 @@ pub enum Input {
     Image(Vec<DiffId>),
 }
 
-/// A file as a COPY sees it; its times are not part of it.
+/// A file as a COPY sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InputFile {
     /// In the build context; only to speak of it, and not part of a key.
@@ -81,6 +81,8 @@ pub struct InputFile {
     /// Absent where copies belong to root whoever owns the file.
     pub owner: Option<(u32, u32)>,
     pub xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Part of a key only where the layer shows it: a copy keeps times that are before `SOURCE_DATE_EPOCH`.
+    pub mtime: i64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,6 +91,8 @@ pub enum Content {
     /// A further name of a file, which is copied as a hard link.
     HardLink(LayerPath),
     Directory,
+    /// The directory whose files are copied; it lends its time to the target.
+    Top,
     Symlink(Vec<u8>),
     CharDevice(u32, u32),
     BlockDevice(u32, u32),
@@ -172,7 +176,7 @@ pub fn run(before: &Key, step: &RunStep, mounts: &[Input], writing: &Writing) ->
     });
     fields.number(mounts.len() as u64);
     for input in mounts {
-        fields.input(input);
+        fields.input(input, None);
     }
     fields.finish()
 }
@@ -240,14 +244,20 @@ pub fn copy(before: &Key, step: &CopyStep, input: &Input, writing: &Writing) -> 
         fields.text(working_dir);
         fields.option(chown.as_ref(), |fields, owner| fields.text(owner));
         fields.option(chmod.as_ref(), |fields, chmod| match chmod {
-            Chmod::Octal(mode) => fields.number(u64::from(*mode)),
-            Chmod::Symbolic(clauses) => fields.text(clauses),
+            Chmod::Octal(mode) => {
+                fields.text("octal");
+                fields.number(u64::from(*mode));
+            }
+            Chmod::Symbolic(clauses) => {
+                fields.text("symbolic");
+                fields.text(clauses);
+            }
         });
         fields.flag(*link);
         fields.flag(*parents);
         fields.list(exclude, |fields, pattern| fields.text(pattern));
     });
-    fields.input(input);
+    fields.input(input, writing.epoch);
     fields.finish()
 }
 

@@ -122,6 +122,7 @@ fn file(path: &str, content: &str) -> InputFile {
         mode: 0o644,
         owner: None,
         xattrs: Vec::new(),
+        mtime: 1_000,
     }
 }
 
@@ -225,10 +226,10 @@ fn proxies_are_in_no_key() {
 
 #[test]
 fn whatever_a_copy_reads_and_writes_is_in_its_key() {
-    type Seen = (CopyStep, Vec<InputFile>, Key);
-    let original: Seen = (copy_step(), files(), below());
-    let key = |(step, files, below): &Seen| {
-        copy(below, step, &Input::Files(files.clone()), &writing()).key
+    type Seen = (CopyStep, Vec<InputFile>, Key, Writing);
+    let original: Seen = (copy_step(), files(), below(), writing());
+    let key = |(step, files, below, writing): &Seen| {
+        copy(below, step, &Input::Files(files.clone()), writing).key
     };
     #[rustfmt::skip] // a table keeps its columns
     let changes: &[Change<'_, Seen>] = &[
@@ -265,6 +266,16 @@ fn whatever_a_copy_reads_and_writes_is_in_its_key() {
         ("directory",       &|s| s.1[1].content = Content::Directory),
         ("fifo",            &|s| s.1[1].content = Content::Fifo),
         ("intermediate",    &|s| s.1[1].is_intermediate = true),
+        ("top",             &|s| s.1[1].content = Content::Top),
+        ("device",          &|s| s.1[1].content = Content::CharDevice(1, 2)),
+        ("another device",  &|s| s.1[1].content = Content::CharDevice(1, 3)),
+        ("block device",    &|s| s.1[1].content = Content::BlockDevice(1, 2)),
+        ("compression",     &|s| s.3.compression = Compression::Zstd),
+        ("level",           &|s| s.3.level = Some(1)),
+        ("epoch",           &|s| s.3.epoch = Some(0)),
+        ("an old file",     &|s| (s.3.epoch, s.1[0].mtime) = (Some(2_000), 1_001)),
+        ("an older file",   &|s| (s.3.epoch, s.1[0].mtime) = (Some(2_000), 999)),
+        ("ignored path",    &|s| s.3.ignore = vec![LayerPath::clean("x")]),
         ("what is below",   &|s| s.2 = after(&s.2, &s.2)),
     ];
     all_differ(&original, key, changes);
@@ -285,6 +296,37 @@ fn whatever_a_copy_reads_and_writes_is_in_its_key() {
         of(Input::Files(files())),
         "where it was is not what it is"
     );
+}
+
+#[test]
+fn times_of_files_count_only_where_a_layer_shows_them() {
+    let at = |mtime: i64| {
+        let mut files = files();
+        files[0].mtime = mtime;
+        Input::Files(files)
+    };
+    #[rustfmt::skip] // a table keeps its columns
+    let cases = [
+        // epoch      one time  another  same
+        (None,        1,        2,       true),
+        (Some(100),   100,      101,     true),
+        (Some(100),   100,      99,      false),
+        (Some(100),   98,       99,      false),
+        (Some(100),   -1,       99,      false),
+    ];
+    for (epoch, one, another, same) in cases {
+        let writing = Writing { epoch, ..writing() };
+        let copied = |input: &Input| copy(&below(), &copy_step(), input, &writing).key;
+        let ran =
+            |input: &Input| run(&below(), &run_step(), std::slice::from_ref(input), &writing).key;
+        let (one, another) = (at(one), at(another));
+        assert_eq!(copied(&one) == copied(&another), same, "{epoch:?}");
+        assert_eq!(
+            ran(&one),
+            ran(&another),
+            "a RUN leaves no times of what it mounts"
+        );
+    }
 }
 
 #[test]
@@ -339,6 +381,16 @@ fn bases_differ_by_layers_and_platform_only() {
     };
     let key = |step| workdir(&keys[0], step, &writing()).key;
     assert_ne!(key(&step), key(&other));
+    let elsewhere = WorkdirStep {
+        path: "/v".to_owned(),
+        ..step.clone()
+    };
+    assert_ne!(key(&step), key(&elsewhere));
+    let writing = Writing {
+        level: Some(1),
+        ..writing()
+    };
+    assert_ne!(key(&step), workdir(&keys[0], &step, &writing).key);
 }
 
 #[test]
