@@ -152,10 +152,15 @@ fn every_target_has_what_its_users_expect() {
             "d 0777 0:0 kaniko/\nd 0755 0:0 kaniko/.docker/\n"
         )
     );
+    let warmer_files = executor_files.replace(
+        "d 0755 0:0 workspace/\n",
+        "f 0755 0:0 kaniko/warmer\nd 0755 0:0 workspace/\n",
+    );
     let cases = [
         ("slim", env(&[path]), "", files.to_owned()),
         ("executor", with_path(path), "/workspace", executor_files),
         ("debug", with_path(debug_path), "/workspace", debug_files),
+        ("warmer", with_path(path), "/workspace", warmer_files),
     ];
     for (target, env, working_dir, files) in cases {
         let image = build(&t, target);
@@ -164,7 +169,11 @@ fn every_target_has_what_its_users_expect() {
         got.sort();
         assert_eq!(got, env, "{target}");
         let entrypoint: Vec<String> = serde_json::from_value(config["Entrypoint"].clone()).unwrap();
-        assert_eq!(entrypoint, ["/kaniko/executor"], "{target}");
+        let program = match target {
+            "warmer" => "/kaniko/warmer",
+            _ => "/kaniko/executor",
+        };
+        assert_eq!(entrypoint, [program], "{target}");
         let got = config["WorkingDir"].as_str().unwrap_or_default();
         assert_eq!(got.trim_end_matches('/'), working_dir, "{target}");
         assert!(
@@ -216,4 +225,22 @@ fn the_executor_builds_its_images_with_itself() {
         }
         assert_eq!(again.digest, by_the_host.digest, "{target}\n{stderr}");
     }
+}
+
+#[test]
+fn the_warmer_fills_a_directory() {
+    requires!(container::possible(), "needs root, runc and overlayfs");
+    let t = sandbox();
+    let unpacked = Unpacked::new(build(&t, "warmer"));
+    let dir = t.path("shared");
+    fs_err::create_dir(&dir).unwrap();
+    let mut container = unpacked.container();
+    container.volume(&dir, "/cache", false);
+    let args = [
+        "--log-format=text".to_owned(),
+        format!("--image={}", t.base()),
+    ];
+    succeeded(&container.run(unpacked.command(&args)));
+    let blobs = fs_err::read_dir(dir.join("blobs/sha256")).unwrap();
+    assert_eq!(blobs.count(), 3, "manifest, config, layer");
 }
