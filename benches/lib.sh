@@ -147,13 +147,13 @@ look_with_find() {
   timed find find_in_root "$1"
 }
 
-# Runs the executor under GNU time; NAME gets wall and CPU seconds and peak memory, NAME.log what it says.
+# Runs the executor under GNU time; NAME gets wall and CPU seconds and peak memory, NAME.log what it says, NAME.out what commands print.
 build() {
   local name=$1
   shift
   /usr/bin/time -o "$work/$name" -f '%e %U %S %M' "$executor" --dockerfile "$work/Dockerfile" --context "$work/context" \
     --insecure --insecure-pull --kaniko-dir "$work/executor-$name" --isolation=namespaces --verbosity=debug --log-format=text "$@" \
-    2>"$work/$name.log" >/dev/null || { cat "$work/$name.log" >&2; exit 1; }
+    2>"$work/$name.log" >"$work/$name.out" || { cat "$work/$name.log" >&2; exit 1; }
 }
 
 # Ten small RUN steps of which five change nothing, a COPY of many files, and changes to them.
