@@ -1,7 +1,7 @@
 //! Entries of the layer cache that are damaged, gone, or somebody else's: found out, said once, made anew and overwritten.
 
 use crate::cache::Cached;
-use crate::support::{Image, Registry, requires, tool};
+use crate::support::{Image, Registry, Reply, Web, requires, tool};
 
 const UNUSABLE: &str = "cannot be used and is made anew";
 
@@ -160,4 +160,31 @@ fn an_image_is_not_pushed_with_a_blob_that_stays_damaged() {
     assert_eq!(finished.stdout, "ran again\n");
     let image = Image::pull(&c.t.registry, &tag);
     assert!(image.text("below").ends_with("\n20000\n"));
+}
+
+/// A file that changes between the hashing and the copying: its layer must not be found under the key of what the file was.
+#[test]
+fn what_changes_during_a_build_is_not_cached() {
+    requires!(root);
+    let c = Cached::new();
+    c.t.file("f", 0o644, "one\n");
+    let file = c.t.context().join("f");
+    let web = Web::new(move |_| {
+        fs_err::write(&file, "two\n").unwrap();
+        Reply::ok("")
+    });
+    let url = web.url("/");
+    c.dockerfile(&format!(
+        "FROM BASE\nRUN wget -q -O /dev/null {url}\nCOPY f /f\nRUN cat /f\n"
+    ));
+    let (finished, _) = c.build(&[]);
+    assert_eq!(finished.stdout, "two\n");
+    let warning = "files changed while they were read by COPY f /f";
+    assert_eq!(finished.stderr.matches(warning).count(), 1, "{finished}");
+    assert_eq!(c.t.registry.tags("app/cache").len(), 1, "of the first RUN");
+    c.t.file("f", 0o644, "one\n");
+    let (finished, image) = c.build(&[]);
+    assert_eq!(finished.stdout, "one\n");
+    assert!(!finished.stderr.contains(warning), "{finished}");
+    assert_eq!(image.text("f"), "one\n");
 }
