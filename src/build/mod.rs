@@ -11,6 +11,7 @@ mod bases;
 mod blobs;
 mod changes;
 mod contexts;
+mod demand;
 mod dispatch;
 mod epoch;
 mod error;
@@ -30,6 +31,8 @@ mod removal;
 mod roots;
 mod schedule;
 mod stage;
+#[cfg(test)]
+mod testing;
 mod unpack;
 mod work;
 mod workspace;
@@ -57,6 +60,7 @@ use crate::store::BlobStore;
 use assemble::Presentation;
 use bases::Bases;
 use blobs::Blobs;
+use demand::Demands;
 use dispatch::Dispatch;
 use isolate::Closing;
 use outlook::At;
@@ -170,7 +174,12 @@ pub fn build(
         isolate::check(isolation.isolation(), &plan, &foreseen, options)?;
     }
     let ids = isolation.as_ref().map(|i| i.isolation().id_shift());
-    let roots = Roots::new(workspace.of_roots(), &library, ids.unwrap_or_default());
+    let roots = Roots::new(
+        workspace.of_roots(),
+        &library,
+        ids.unwrap_or_default(),
+        Demands::new(&plan, &prospects, options.snapshot.single),
+    );
     let shelf = isolation.as_ref().map(|isolation| {
         Shelf::new(mount::Options {
             work_dir: workspace.of_roots().dir(),

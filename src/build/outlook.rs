@@ -95,9 +95,7 @@ fn steps_with_root(prospects: &[Prospect]) -> impl Iterator<Item = At> + '_ {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dockerfile::{self, Platforms};
-    use crate::image::Platform;
-    use crate::plan;
+    use crate::build::testing::plan_of;
 
     /// Three stages; the steps with layers are 0.0 1.0 1.1 2.0 2.1.
     const TEXT: &str = "FROM scratch AS a\nCOPY x /x\n\
@@ -105,27 +103,7 @@ mod tests {
         FROM a\nCOPY --from=b /y /z\nRUN c\nLABEL l=1\n";
 
     fn check(hits: &[At], want: &str) {
-        let frontend = dockerfile::Options {
-            syntax: None,
-            check: None,
-        };
-        let dockerfile = dockerfile::parse(TEXT.as_bytes(), &frontend).unwrap();
-        let host = Platform::host();
-        let options = plan::Options {
-            targets: Vec::new(),
-            every_stage: false,
-            build_args: Default::default(),
-            platforms: Platforms {
-                build: host.clone(),
-                target: host,
-            },
-            platform_is_explicit: false,
-            source_date_epoch: None,
-            contexts: Vec::new(),
-            context_time: None,
-            epoch_time: None,
-        };
-        let plan = plan::plan(&dockerfile, &options, &Default::default()).unwrap();
+        let plan = plan_of(TEXT);
         let hits = hits.iter().copied().collect();
         let prospects = outlook(&plan, &hits);
         let show = |at: At| format!("{}.{}", at.0, at.1);

@@ -10,6 +10,7 @@ use crate::plan::{ImageName, Plan, Source};
 use crate::rootfs::{IdShift, Rootfs};
 use crate::snapshot;
 
+use super::demand::{Demand, Demands};
 use super::images::Library;
 use super::removal::Removal;
 use super::workspace::Workspace;
@@ -22,6 +23,7 @@ pub struct Roots<'b> {
     workspace: &'b Workspace,
     library: &'b Library<'b>,
     ids: IdShift,
+    demands: Demands,
     stages: Mutex<Stages>,
     images: Mutex<BTreeMap<(ImageName, Platform), Slot>>,
     /// For an empty source (`FROM scratch` as a name).
@@ -41,11 +43,17 @@ struct Stages {
 }
 
 impl<'b> Roots<'b> {
-    pub fn new(workspace: &'b Workspace, library: &'b Library<'b>, ids: IdShift) -> Self {
+    pub fn new(
+        workspace: &'b Workspace,
+        library: &'b Library<'b>,
+        ids: IdShift,
+        demands: Demands,
+    ) -> Self {
         Self {
             workspace,
             library,
             ids,
+            demands,
             stages: Mutex::default(),
             images: Mutex::default(),
             empty: Mutex::default(),
@@ -56,6 +64,11 @@ impl<'b> Roots<'b> {
     /// Makes the empty root of a stage.
     pub fn create(&self, stage: usize) -> Result<Rootfs, Error> {
         Ok(Rootfs::create(self.workspace.stage_root(stage))?.with_id_shift(self.ids))
+    }
+
+    /// Returns what is looked at in the root that a stage begins with.
+    pub fn demand(&self, stage: usize) -> &Demand {
+        self.demands.of_stage(stage)
     }
 
     /// Keeps the root of a finished stage for its consumers.
@@ -120,7 +133,8 @@ impl<'b> Roots<'b> {
         let key = (image.clone(), platform.clone());
         let found = self.library.images(std::slice::from_ref(&key))?;
         let root = Rootfs::create(self.workspace.image_root(index))?.with_id_shift(self.ids);
-        unpack::unpack(self.library, image, &found[0], &root)?;
+        let demand = self.demands.of_image(&key);
+        unpack::unpack(self.library, image, &found[0], demand, &root)?;
         Ok(Arc::clone(slot.insert(Arc::new(root))))
     }
 

@@ -223,7 +223,7 @@ impl Builder<'_> {
                 let started = Instant::now();
                 let _unpack = self.timeline.unpack(position);
                 let found = &self.bases[&(image.clone(), platform.clone())];
-                unpack::unpack(self.library, image, found, &root)?;
+                unpack::unpack(self.library, image, found, roots.demand(position), &root)?;
                 debug!(
                     elapsed_ms = started.elapsed().as_millis() as u64,
                     "unpacked {image}"

@@ -2,20 +2,23 @@
 
 use std::io::{self, BufReader, Read};
 
+use tracing::debug;
+
 use super::Error;
+use super::demand::Demand;
 use super::images::{Image, Library};
 use super::pipe::{self, ReadAhead};
 use crate::image::{DiffId, Digester, Layer};
-use crate::layer::{Limits, Reader, decompress};
+use crate::layer::{LayerPath, Limits, Reader, decompress};
 use crate::plan::ImageName;
-use crate::rootfs::Rootfs;
+use crate::rootfs::{Excerpt, Rootfs};
 
 /// Bytes that a root leaves free on its disk.
 const RESERVE: u64 = 1 << 20;
 
 const BUFFER: usize = 64 << 10;
 
-/// Unpacks an image's layers into an empty root while they arrive.
+/// Unpacks what is demanded of an image's layers into an empty root while they arrive.
 ///
 /// Size and digest of each blob and the hash of its tar are checked at its end, before the next layer; after an error the
 /// root must not be used.
@@ -26,10 +29,31 @@ pub fn unpack(
     library: &Library<'_>,
     name: &ImageName,
     image: &Image,
+    demand: &Demand,
     root: &Rootfs,
 ) -> Result<(), Error> {
     let layers = image.layers();
+    if let Demand::Paths(paths) = demand {
+        let mut excerpt = Excerpt::new(paths.iter().cloned());
+        unpack_layers(library, name, image, &layers, root, Some(&mut excerpt))?;
+        if excerpt.is_complete_in(root)? {
+            return Ok(());
+        }
+        debug!("unpacking all of {name}: links lead to what was left out");
+        root.remove(&LayerPath::root())?;
+    }
     check_room(name, &layers, root)?;
+    unpack_layers(library, name, image, &layers, root, None)
+}
+
+fn unpack_layers(
+    library: &Library<'_>,
+    name: &ImageName,
+    image: &Image,
+    layers: &[Layer],
+    root: &Rootfs,
+    mut excerpt: Option<&mut Excerpt>,
+) -> Result<(), Error> {
     let fetch = |layer: &Layer| fetch(library.blob(image, &layer.descriptor)?, layer);
     let mut next = layers.first().map(fetch);
     for (index, layer) in layers.iter().enumerate() {
@@ -38,7 +62,7 @@ pub fn unpack(
         let current = current.expect("as many are fetched as there are");
         let unpacked = current
             .map_err(Into::into)
-            .and_then(|tar| unpack_fetched(tar, root));
+            .and_then(|tar| unpack_fetched(tar, root, excerpt.as_deref_mut()));
         unpacked.map_err(|source| Error::Unpack {
             layer: layer.descriptor.digest.clone(),
             image: name.to_string(),
@@ -70,7 +94,7 @@ pub fn unpack_layer(
     layer: &Layer,
     root: &Rootfs,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    unpack_fetched(fetch(blob, layer)?, root)
+    unpack_fetched(fetch(blob, layer)?, root, None)
 }
 
 /// Starts to decompress and check a layer's blob, ahead of whoever unpacks it.
@@ -86,13 +110,21 @@ fn fetch(blob: impl Read + Send + 'static, layer: &Layer) -> io::Result<ReadAhea
 fn unpack_fetched(
     tar: ReadAhead,
     root: &Rootfs,
+    excerpt: Option<&mut Excerpt>,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let limits = Limits {
         // one that would fill the disk is refused and not felt
-        unpacked: Some(root.free_space()?.saturating_sub(RESERVE)),
+        unpacked: match excerpt {
+            None => Some(root.free_space()?.saturating_sub(RESERVE)),
+            Some(_) => None,
+        },
         ..Limits::default()
     };
-    root.apply(&mut Reader::new(tar, limits))?;
+    let mut layer = Reader::new(tar, limits);
+    match excerpt {
+        None => root.apply(&mut layer)?,
+        Some(excerpt) => root.apply_excerpt(&mut layer, excerpt)?,
+    };
     Ok(())
 }
 

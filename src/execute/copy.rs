@@ -145,12 +145,8 @@ struct Destination {
 impl Destination {
     fn of(step: &CopyStep) -> Self {
         let typed = step.destination.as_str();
-        let absolute = typed.starts_with('/');
         Self {
-            path: match absolute {
-                true => typed.to_owned(),
-                false => format!("{}/{typed}", step.working_dir),
-            },
+            path: step.target(),
             is_directory: step.parents
                 || matches!(typed, "" | ".")
                 || typed.ends_with('/')

@@ -173,6 +173,14 @@ pub struct CopyStep {
 }
 
 impl CopyStep {
+    /// Returns the destination, joined with the working directory.
+    pub fn target(&self) -> String {
+        match self.destination.starts_with('/') {
+            true => self.destination.clone(),
+            false => format!("{}/{}", self.working_dir, self.destination),
+        }
+    }
+
     /// Returns the copy of a whole source onto an empty root.
     pub(super) fn of_everything(from: Source) -> Self {
         Self {

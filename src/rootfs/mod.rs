@@ -7,11 +7,13 @@
 
 mod attributes;
 pub mod content;
+mod excerpt;
 pub mod ids;
 mod lookup;
 pub mod metadata;
 mod nearby;
 mod parent;
+mod present;
 mod put;
 mod remove;
 mod resolve;
@@ -37,6 +39,7 @@ use rustix::thread::CapabilitySet;
 use crate::layer::{self, LayerPath};
 
 pub use content::ContentHash;
+pub use excerpt::Excerpt;
 pub use ids::IdShift;
 pub use metadata::Refused;
 pub use nearby::Nearby;

@@ -1,14 +1,13 @@
 //! Unpacking layers.
 
-use std::collections::HashSet;
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
 use std::io::Read;
 use std::os::fd::AsFd;
 
 use super::attributes::Wanted;
+use super::excerpt::Excerpt;
+use super::present::Present;
 use super::{Batch, Error, Rootfs};
-use crate::layer::{self, LayerPath, Whiteout};
+use crate::layer::{self, Entry, Kind, LayerPath, Whiteout};
 
 /// What a layer brought.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -31,6 +30,23 @@ impl Rootfs {
     /// # Spec
     /// image-spec v1.1 `layer.md`, "Applying Changesets".
     pub fn apply<R: Read>(&self, layer: &mut layer::Reader<R>) -> Result<Unpacked, Error> {
+        self.apply_layer(layer, None)
+    }
+
+    /// Like [`apply`](Self::apply), without the files that are not part of `excerpt`.
+    pub fn apply_excerpt<R: Read>(
+        &self,
+        layer: &mut layer::Reader<R>,
+        excerpt: &mut Excerpt,
+    ) -> Result<Unpacked, Error> {
+        self.apply_layer(layer, Some(excerpt))
+    }
+
+    fn apply_layer<R: Read>(
+        &self,
+        layer: &mut layer::Reader<R>,
+        mut excerpt: Option<&mut Excerpt>,
+    ) -> Result<Unpacked, Error> {
         let mut batch = self.batch();
         let mut present = Present::default();
         let mut unpacked = Unpacked::default();
@@ -39,6 +55,11 @@ impl Rootfs {
             let parent = || entry.path.parent().unwrap_or_default();
             match Whiteout::from_file_name(name)? {
                 None => {
+                    if let Some(excerpt) = excerpt.as_deref_mut()
+                        && !batch.is_in(&entry, excerpt)?
+                    {
+                        continue;
+                    }
                     let placed = batch.place(&entry, layer)?;
                     present.insert(&placed.real);
                     unpacked.entries += 1;
@@ -56,41 +77,34 @@ impl Rootfs {
     }
 }
 
-/// Which paths the layer itself has brought so far, as hashes under a random key.
-#[derive(Default)]
-struct Present {
-    entries: HashSet<u64>,
-    /// The directories above them.
-    above: HashSet<u64>,
-    state: RandomState,
-}
-
-impl Present {
-    fn insert(&mut self, path: &LayerPath) {
-        self.entries.insert(self.hash(path));
-        let mut path = path.parent();
-        while let Some(dir) = path {
-            if !self.above.insert(self.hash(&dir)) {
-                break;
-            }
-            path = dir.parent();
-        }
-    }
-
-    fn has(&self, path: &LayerPath) -> bool {
-        self.entries.contains(&self.hash(path))
-    }
-
-    fn has_below(&self, path: &LayerPath) -> bool {
-        self.above.contains(&self.hash(path))
-    }
-
-    fn hash(&self, path: &LayerPath) -> u64 {
-        self.state.hash_one(path.as_bytes())
-    }
-}
-
 impl Batch<'_> {
+    /// Decides about an entry whether it is put into a root that has only an excerpt; the directories above it are made in any case.
+    fn is_in(&mut self, entry: &Entry, excerpt: &mut Excerpt) -> Result<bool, Error> {
+        let Some(name) = entry.path.file_name() else {
+            return Ok(true);
+        };
+        let parent = self.enter_parent(&entry.path)?;
+        let real = parent.real.join(name);
+        self.parent.get_or_insert(parent);
+        match &entry.kind {
+            Kind::Directory => return Ok(true),
+            Kind::Symlink { target } => {
+                excerpt.follow(&real, target);
+                return Ok(true);
+            }
+            Kind::HardLink { target } if excerpt.has(&real) => {
+                if self.root.stat(target)?.is_some() {
+                    return Ok(true);
+                }
+                excerpt.tear();
+            }
+            _ if excerpt.has(&real) => return Ok(true),
+            _ => {}
+        }
+        excerpt.leave_out(&real);
+        Ok(false)
+    }
+
     /// Removes what lower layers have at and below `path`, or only below it.
     fn hide(&mut self, path: LayerPath, present: &Present, itself: bool) -> Result<(), Error> {
         self.forget_parent();
