@@ -99,7 +99,71 @@ fn every_kind_of_key() {
     fs_err::remove_file(&key).unwrap();
     keygen(&key, &["-t", "ed25519", "-N", "secret"]);
     sshd.admit(&key);
-    build(&t, &url, &[]).failed(1, "id_rsa` (it has a passphrase)");
+    let refused = build(&t, &url, &[]).failed(1, "id_rsa` (it has a passphrase)");
+    assert!(refused.stderr.contains("ssh-keygen -p"), "{refused}");
+}
+
+#[test]
+fn a_server_whose_only_host_key_is_rsa() {
+    let t = Sandbox::new();
+    let made = repositories(&t);
+    let path = made.root.join("app.git");
+    for (name, settings) in [
+        ("any", ""),
+        ("sha256", "HostKeyAlgorithms rsa-sha2-256"),
+        ("sha1", "HostKeyAlgorithms ssh-rsa"),
+    ] {
+        let kind = ["-t", "rsa", "-b", "2048"];
+        let sshd = Sshd::with_host_key(t.path(name), settings, &kind);
+        let key = befriend(&t, &sshd, "id_ed25519", &["-t", "ed25519"]);
+        let finished = build(&t, &sshd.url(&path), &[]);
+        match name {
+            "sha1" => drop(finished.failed(1, "cannot talk to 127.0.0.1")),
+            _ => drop(finished.succeeded()),
+        }
+        // a key of that kind which is not the server's
+        keygen(&t.path("other"), &kind);
+        let other = fs_err::read_to_string(t.path("other.pub")).unwrap();
+        know(&t, &format!("[127.0.0.1]:{} {other}", sshd.port));
+        if name != "sha1" {
+            build(&t, &sshd.url(&path), &[]).failed(1, "is another one than line 1 of");
+        }
+        for file in [
+            t.path("other"),
+            t.path("other.pub"),
+            key.with_extension("pub"),
+            key,
+        ] {
+            fs_err::remove_file(file).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_repository_is_added() {
+    let mut t = Sandbox::new();
+    let made = repositories(&t);
+    let sshd = Sshd::new(t.path("sshd"), NEW);
+    let key = befriend(&t, &sshd, "special", &["-t", "ed25519"]);
+    let url = sshd.url(&made.root.join("app.git"));
+    let short = format!("{}@repo:{}", user(), made.root.join("app.git").display());
+    let port = sshd.port;
+    t.env(
+        "GIT_SSH_COMMAND",
+        format!("ssh -i {} -p {port} -o HostName=127.0.0.1", key.display()),
+    );
+    t.dockerfile(&format!(
+        "FROM scratch\nADD {url}#v1 /a/\nADD --keep-git-dir {short}#main:sub /b/\n"
+    ));
+    let image = t.build_and_pull("app", [""; 0]);
+    assert_eq!(image.text("a/version"), "first");
+    assert_eq!(image.text("b/here"), "here");
+    keygen(&t.path("locked"), &["-t", "ed25519", "-N", "secret"]);
+    let locked = t.path("locked");
+    t.env("GIT_SSH_COMMAND", format!("ssh -i {}", locked.display()));
+    t.dockerfile(&format!("FROM scratch\nADD {url} /a/\n"));
+    let finished = t.build(["--no-push"]).failed(1, "it has a passphrase");
+    assert!(finished.stderr.contains("> 2 | ADD"), "{finished}");
 }
 
 #[test]

@@ -43,8 +43,13 @@ pub struct Sshd {
 impl Sshd {
     /// Starts it in a directory, with further lines of its configuration.
     pub fn new(dir: PathBuf, settings: &str) -> Self {
+        Self::with_host_key(dir, settings, &["-t", "ed25519"])
+    }
+
+    /// Starts it with a host key of its own kind, as `ssh-keygen` makes it.
+    pub fn with_host_key(dir: PathBuf, settings: &str, kind: &[&str]) -> Self {
         fs_err::create_dir(&dir).unwrap();
-        keygen(&dir.join("host"), &["-t", "ed25519"]);
+        keygen(&dir.join("host"), kind);
         fs_err::write(dir.join("authorized_keys"), "").unwrap();
         let shown = dir.display();
         let config = format!(

@@ -13,7 +13,7 @@ use tokio::net::UnixStream;
 use tracing::{debug, warn};
 
 use super::files::Files;
-use super::identity::Key;
+use super::identity::{Key, KeyError};
 use super::known_hosts::{KnownHosts, Verdict};
 use super::settings::{Settings, Strict};
 use super::{Error, Tried};
@@ -146,9 +146,14 @@ pub async fn login(
 /// Prefers the kinds of host keys that are known.
 fn config(known: &[Algorithm]) -> Config {
     let mut keys: Vec<Algorithm> = Preferred::DEFAULT.key.to_vec();
-    // RSA signatures of servers cannot be checked here.
-    keys.retain(|algorithm| !matches!(algorithm, Algorithm::Rsa { .. }));
-    keys.sort_by_key(|algorithm| !known.contains(algorithm));
+    // That is the one signed with SHA-1.
+    keys.retain(|algorithm| !matches!(algorithm, Algorithm::Rsa { hash: None }));
+    let is_rsa = |algorithm: &Algorithm| matches!(algorithm, Algorithm::Rsa { .. });
+    let is_known = |algorithm: &Algorithm| match is_rsa(algorithm) {
+        true => known.iter().any(is_rsa),
+        false => known.contains(algorithm),
+    };
+    keys.sort_by_key(|algorithm| !is_known(algorithm));
     Config {
         client_id: SshId::Standard(concat!("SSH-2.0-executor_", env!("CARGO_PKG_VERSION")).into()),
         preferred: Preferred {
@@ -193,11 +198,12 @@ async fn try_files(
         let name = format!("`{}`", path.display());
         let key = match files.text(&path).map(Key::parse) {
             None => {
-                tried.0.push((name, "it cannot be read".to_owned()));
+                tried.keys.push((name, "it cannot be read".to_owned()));
                 continue;
             }
             Some(Err(error)) => {
-                tried.0.push((name, error.to_string()));
+                tried.needs_passphrase |= matches!(error, KeyError::Passphrase);
+                tried.keys.push((name, error.to_string()));
                 continue;
             }
             Some(Ok(key)) => key,
@@ -217,7 +223,7 @@ async fn try_files(
                 match fate {
                     Ok(fate) => fate,
                     Err(error) => {
-                        tried.0.push((name, error.to_string()));
+                        tried.keys.push((name, error.to_string()));
                         continue;
                     }
                 }
@@ -227,7 +233,7 @@ async fn try_files(
             debug!("{name} was accepted");
             return Ok(true);
         }
-        tried.0.push((name, "refused".to_owned()));
+        tried.keys.push((name, "refused".to_owned()));
         if session.is_closed() {
             break;
         }
@@ -254,12 +260,12 @@ async fn try_agent(
         Ok(mut agent) => match agent.request_identities().await {
             Ok(keys) => (agent, keys),
             Err(error) => {
-                tried.0.push(("the agent".to_owned(), error.to_string()));
+                tried.keys.push(("the agent".to_owned(), error.to_string()));
                 return Ok(false);
             }
         },
         Err(error) => {
-            tried.0.push(("the agent".to_owned(), error));
+            tried.keys.push(("the agent".to_owned(), error));
             return Ok(false);
         }
     };
@@ -278,8 +284,8 @@ async fn try_agent(
                 debug!("{name} was accepted");
                 return Ok(true);
             }
-            Ok(_) => tried.0.push((name, "refused".to_owned())),
-            Err(error) => tried.0.push((name, error.to_string())),
+            Ok(_) => tried.keys.push((name, "refused".to_owned())),
+            Err(error) => tried.keys.push((name, error.to_string())),
         }
         if session.is_closed() {
             break;

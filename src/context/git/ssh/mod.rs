@@ -72,14 +72,18 @@ pub enum Error {
 
 /// The keys that were shown, and what became of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Tried(pub Vec<(String, String)>);
+pub struct Tried {
+    pub keys: Vec<(String, String)>,
+    /// One of them is encrypted.
+    pub needs_passphrase: bool,
+}
 
 impl fmt::Display for Tried {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_empty() {
+        if self.keys.is_empty() {
             return f.write_str("there is no key to show");
         }
-        for (number, (key, fate)) in self.0.iter().enumerate() {
+        for (number, (key, fate)) in self.keys.iter().enumerate() {
             let comma = if number > 0 { ", " } else { "" };
             write!(f, "{comma}{key} ({fate})")?;
         }
@@ -110,6 +114,11 @@ impl Error {
             }
             Self::ChangedHost { .. } => Some(
                 "either the server has a new key, and the line is to be replaced, or this is not the server".into(),
+            ),
+            Self::Denied { tried, .. } if tried.needs_passphrase => Some(
+                "nobody can be asked for a passphrase: make a copy of the key without one by `ssh-keygen -p -N '' -f COPY`, or load it into an \
+                 agent and give that by SSH_AUTH_SOCK"
+                    .into(),
             ),
             Self::Denied { .. } => Some(
                 "mount a private key without passphrase as id_ed25519, id_ecdsa or id_rsa into /root/.ssh, name one by \
