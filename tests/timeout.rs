@@ -32,4 +32,16 @@ fn a_build_within_its_time_is_not_disturbed() {
     );
     t.build(["--no-push", "--timeout=soon"])
         .failed(1, "invalid argument \"soon\" for \"--timeout\" flag");
+    t.build(["--no-push", "--timeout=-1h"]).failed(
+        1,
+        "invalid argument \"-1h\" for \"--timeout\" flag: it is negative",
+    );
+    let finished = t.build(["--no-push", "--label", "=x", "--build-arg==y"]);
+    let finished = finished.succeeded();
+    for told in [
+        "a --label has an empty name",
+        "a --build-arg has an empty name",
+    ] {
+        assert!(finished.stderr.contains(told), "{finished}");
+    }
 }

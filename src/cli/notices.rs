@@ -33,6 +33,12 @@ pub fn without_effect(values: &Values, env: &Environment) {
     if values.bool("force-build-metadata") {
         warn!("Flag --force-build-metadata is deprecated and has no effect");
     }
+    for name in ["label", "build-arg"] {
+        // kaniko takes them without a word
+        if values.list(name).iter().any(|text| text.starts_with('=')) {
+            warn!("a --{name} has an empty name: nothing stands in front of its `=`");
+        }
+    }
     for (name, reason) in values.holding() {
         debug!("--{name} has no effect: {reason}");
     }

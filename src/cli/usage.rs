@@ -71,7 +71,10 @@ fn row(flag: &'static Flag) -> (&'static str, String, String) {
         right.push_str(" (not supported yet)");
     }
     let _ = match (flag.kind, flag.default) {
-        (_, "") | (Kind::Bool, "false") | (Kind::Int, "0") | (Kind::Duration, "0s") => Ok(()),
+        (_, "")
+        | (Kind::Bool, "false")
+        | (Kind::Int, "0")
+        | (Kind::Duration | Kind::Limit, "0s") => Ok(()),
         (Kind::Text | Kind::Choice(_), default) => write!(right, " (default {default:?})"),
         (_, default) => write!(right, " (default {default})"),
     };

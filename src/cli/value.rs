@@ -13,7 +13,9 @@ pub enum Kind {
     Bool,
     Int,
     Duration,
-    /// A duration, also in days (`30d`) or weeks.
+    /// A duration that is not negative.
+    Limit,
+    /// A duration that is not negative, also in days (`30d`) or weeks.
     Age,
     /// A number of bytes, with a unit; nothing means no limit.
     Size,
@@ -39,7 +41,8 @@ impl Kind {
             Self::Bool => parse_bool(text).map(drop),
             Self::Int => parse_int(text).map(drop),
             Self::Duration => parse_duration(text).map(drop),
-            Self::Age => parse_age(text).map(drop),
+            Self::Limit => parse_duration(text).and_then(not_negative),
+            Self::Age => parse_age(text).and_then(not_negative),
             Self::Size => parse_size(text).map(drop),
             Self::Choice(words) if words.contains(&text) => Ok(()),
             Self::Choice(words) => {
@@ -61,7 +64,7 @@ impl Kind {
         match self {
             Self::Bool => parse_bool(a) == parse_bool(b),
             Self::Int => parse_int(a) == parse_int(b),
-            Self::Duration => parse_duration(a) == parse_duration(b),
+            Self::Duration | Self::Limit => parse_duration(a) == parse_duration(b),
             _ => a == b,
         }
     }
@@ -71,7 +74,7 @@ impl Kind {
         match self {
             Self::Bool => "",
             Self::Int => "int",
-            Self::Duration | Self::Age => "duration",
+            Self::Duration | Self::Limit | Self::Age => "duration",
             Self::Size => "size",
             Self::Text | Self::Choice(_) => "string",
             Self::List | Self::Commas | Self::Secret => "strings",
@@ -135,6 +138,13 @@ pub fn parse_duration(text: &str) -> Result<i64, String> {
             format!("time: unknown unit {unit} in duration {quoted}")
         }
     })
+}
+
+fn not_negative(length: i64) -> Result<(), String> {
+    match length {
+        0.. => Ok(()),
+        _ => Err("it is negative".to_owned()),
+    }
 }
 
 /// Parses a duration or a number of days (`30d`) or weeks (`2w`); the result is in nanoseconds.
@@ -332,6 +342,10 @@ mod tests {
             (Kind::GitOption, "depth=x", "strconv.ParseInt: parsing \"x\": invalid syntax"),
             (Kind::GitOption, "single-branch=", "strconv.ParseBool: parsing \"\": invalid syntax"),
             (Kind::Secret,    "src=x",  "secret requires id=ID"),
+            (Kind::Duration,  "-1h",    ""),
+            (Kind::Limit,     "-1h",    "it is negative"),
+            (Kind::Limit,     "0s",     ""),
+            (Kind::Age,       "-1h",    "it is negative"),
         ];
         for (kind, text, want) in cases {
             let got = kind.check(text).err().unwrap_or_default();

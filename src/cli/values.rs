@@ -38,6 +38,7 @@ impl Values {
             | Kind::Bool
             | Kind::Int
             | Kind::Duration
+            | Kind::Limit
             | Kind::Age
             | Kind::Size
             | Kind::Choice(_) => {
@@ -76,7 +77,7 @@ impl Values {
         std::time::Duration::from_nanos(nanoseconds.max(0).cast_unsigned())
     }
 
-    /// Returns a length of time, also in days, if one was given; a negative one counts as none.
+    /// Returns a length of time, also in days, if one was given.
     pub fn age(&self, name: &str) -> Option<std::time::Duration> {
         let text = self.non_empty(name)?;
         let nanoseconds = value::parse_age(text).expect("the value was checked");

@@ -50,7 +50,7 @@ pub const FLAGS: &[Flag] = &[
     flag("snapshotMode",      ' ', Text,     "", Hidden, "Use --snapshot-mode"),
     flag("platform",          ' ', Commas,   "", Works,  "Platform to build for, as --custom-platform; repeatable"),
     flag("target",            ' ', Commas,   "", Works,  "Stage to build; of several the first becomes the image"),
-    flag("timeout",           ' ', Duration, "0s", Works, "Longest time that the whole may take, such as 90m; 0 for any"),
+    flag("timeout",           ' ', Limit,    "0s", Works, "Longest time that the whole may take, such as 90m; 0 for any"),
     flag("use-new-run",       ' ', Bool,     "false", Holds("changes are always found without reading every file"), "Holds by design"),
     flag("log-format",        ' ', Text,     "color", Works, "Log format: text, color or json"),
     flag("log-timestamp",     ' ', Bool,     "false", Works, "Time of day in the log instead of seconds since the start"),
