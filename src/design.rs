@@ -20,9 +20,9 @@
 //! protocol only, in which a commit can be asked for only where the server offers it. Version 2 is a few lines of text over the HTTP client
 //! that is there anyway, with its certificates, proxies and retries.
 //!
-//! **`russh`** brings git's protocol through ssh, in the place of an `ssh` program that our image would need a system for. It is built without
-//! its `rsa` feature, whose package leaks keys through timing (RUSTSEC-2023-0071): RSA keys of ours sign with `ring`, and a server must have
-//! a host key of another kind, as all have that are not ancient. Its own reading of known hosts knows no patterns, no markers, and no
+//! **`russh`** brings git's protocol through ssh, in the place of an `ssh` program that our image would need a system for. Of its
+//! `rsa` feature only signatures of servers are checked with, as some hosters have no host key of another kind: its package leaks private keys
+//! through timing (RUSTSEC-2023-0071), so RSA keys of ours sign with `ring`. Its own reading of known hosts knows no patterns, no markers, and no
 //! revoked keys; ours does.
 //!
 //! **`clap`** does not parse the command line, but describes it. Scripts see what kaniko's parser (pflag) accepts and says: booleans that take a value only after
@@ -137,3 +137,13 @@
 //! args) is filled in, and a context on this machine is refused. There is no image it could take for granted, so one must be named. The
 //! Job's name is made of the arguments: the same command applied twice is one Job, another tag is another one, and an hour after its end it
 //! is gone. Registry credentials are mounted as a file, which can be moved out of a RUN's way.
+//!
+//! For several platforms there is a Job for each, bound to nodes of its architecture, and one for the index. An indexed Job would have one node
+//! selector for all its pods, and Jobs do not wait for each other, so the index's asks the registry until the images are there
+//! (`executor index create --wait`). What it takes must be of this run: the images' tags end in a number that each printing draws anew, so
+//! an image of an earlier run is never found under them. The set is therefore printed for each run and not kept. That a build failed shows in
+//! its Job; the index's gives up after `--wait`, and the destination's tag stays what it was.
+//!
+//! A manifest is read by more people than a command line, so an address with credentials in it (`--context`, `--dockerfile`, `--build-context`) is
+//! refused. For git there are `GIT_TOKEN` and its kin in a Secret (`--env-secret`); the address as a whole may be in one, too
+//! (`--context-secret`).

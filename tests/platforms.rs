@@ -8,7 +8,7 @@ use crate::support::{Image, Sandbox, requires, tool};
 use executor::image::Digest;
 
 /// Returns what a tag points to, and its digest.
-fn raw(t: &Sandbox, name: &str) -> (Value, String) {
+pub fn raw(t: &Sandbox, name: &str) -> (Value, String) {
     let image = format!("docker://{}", t.tag(name));
     let raw = tool("skopeo", ["inspect", "--raw", "--tls-verify=false", &image]);
     let digest = Digest::of(raw.as_bytes()).to_string();
@@ -16,7 +16,7 @@ fn raw(t: &Sandbox, name: &str) -> (Value, String) {
 }
 
 /// Returns the architectures that an index lists.
-fn architectures(index: &Value) -> Vec<String> {
+pub fn architectures(index: &Value) -> Vec<String> {
     let manifests = index["manifests"].as_array().unwrap().iter();
     manifests
         .map(|manifest| {

@@ -97,6 +97,8 @@ pub enum Error {
     NoPushVariable(String),
     #[error(transparent)]
     Map(Box<crate::registry::Error>),
+    #[error("the manifest would show the credentials in --{flag} to whoever may read it")]
+    Exposed { flag: &'static str },
     #[error("cannot read standard input")]
     Stdin(#[source] std::io::Error),
     #[error(transparent)]
@@ -168,6 +170,15 @@ impl Error {
             ),
             Self::UnknownCommand(word) if value::parse_bool(word).is_ok() => Some(format!(
                 "a switch takes its value with `=`, as in `--cache={word}`"
+            )),
+            Self::Exposed { flag } => Some(format!(
+                "for a git repository leave them out and name a Secret with the keys GIT_TOKEN, or GIT_USERNAME and GIT_PASSWORD, by \
+                 --env-secret{}",
+                match *flag {
+                    "context" =>
+                        "; or put the whole value into a Secret as its key `context`, and give --context-secret NAME besides",
+                    _ => "",
+                }
             )),
             Self::Map(error) => error.help(),
             Self::Context(error) => error.help(),

@@ -1,6 +1,7 @@
 //! `executor push`
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::args::Parsed;
 use super::env::Environment;
@@ -14,7 +15,7 @@ pub const INDEX: Page = Page {
     about: "Join images that were pushed one by one, each for its platform, under one name",
     usage: &["executor index create <image>... [flags]"],
     commands: &[],
-    flags: table::PUSH,
+    flags: table::INDEX,
 };
 
 pub const PAGE: Page = Page {
@@ -37,6 +38,8 @@ pub struct PushArguments {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Push {
     pub what: What,
+    /// How long images may still be missing from which an index is made.
+    pub wait: Duration,
     pub destinations: Vec<Destination>,
     /// An absolute path or a URL, as the next two.
     pub digest_file: Option<String>,
@@ -110,6 +113,10 @@ impl PushArguments {
                 what: match &self.what {
                     What::Saved(path) => What::Saved(place.current_dir.join(path)),
                     other => other.clone(),
+                },
+                wait: match self.what {
+                    What::Index(_) => values.duration("wait"),
+                    What::Saved(_) => Duration::ZERO,
                 },
                 destinations: destinations(values)?,
                 digest_file: file_or_url(given, "digest-file"),

@@ -106,7 +106,8 @@ impl Explain for Error {
                 let parts: Vec<String> = cause.help().into_iter().chain(keep).collect();
                 (!parts.is_empty()).then(|| parts.join("; "))
             }
-            Self::Saved(_) | Self::Join(_) | Self::Scratch(_) | Self::Terminal(_) => None,
+            Self::Join(error) => error.help(),
+            Self::Saved(_) | Self::Scratch(_) | Self::Terminal(_) => None,
         }
     }
 

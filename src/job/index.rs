@@ -2,6 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use reqwest::StatusCode;
+use tracing::info;
 
 use super::making::index_family;
 use crate::image::{Descriptor, ImageRef, Platform};
@@ -17,18 +21,49 @@ pub enum Error {
     Registry(Box<registry::Error>),
     #[error("two of the images are for {platform}")]
     SamePlatform { platform: Box<Platform> },
+    #[error("nobody pushed {image} within {limit:?}")]
+    Waited {
+        image: Box<ImageRef>,
+        limit: Duration,
+    },
 }
+
+impl Error {
+    /// Returns what the user can do about it, if anything; printed after `help:`.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::Registry(error) => error.help(),
+            Self::SamePlatform { .. } => None,
+            Self::Waited { .. } => {
+                Some("look at how its build ended; --wait says how long to wait for it".into())
+            }
+        }
+    }
+}
+
+/// Between two looks; the first is a short one.
+const PAUSES: [Duration; 4] = [
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(5),
+    Duration::from_secs(15),
+];
 
 /// Returns an index of all images that the sources are or hold; what is in it twice counts once.
 ///
 /// # Errors
-/// [`Error::SamePlatform`] if two of them are for one platform.
-pub fn join(client: &Client, sources: &[ImageRef], scratch: &BlobStore) -> Result<Product, Error> {
+/// [`Error::SamePlatform`] if two of them are for one platform, and [`Error::Waited`] if one was not there in time.
+pub fn join(
+    client: &Client,
+    sources: &[ImageRef],
+    wait: Duration,
+    scratch: &BlobStore,
+) -> Result<Product, Error> {
+    let start = Instant::now();
     let mut manifests: Vec<Descriptor> = Vec::new();
     let mut images = Vec::new();
     for source in sources {
-        let found = client.net().block_on(client.every_image(source));
-        for (descriptor, image) in found.map_err(|error| Error::Registry(Box::new(error)))? {
+        for (descriptor, image) in found(client, source, wait, start)? {
             if manifests
                 .iter()
                 .any(|other| other.digest == descriptor.digest)
@@ -51,6 +86,38 @@ pub fn join(client: &Client, sources: &[ImageRef], scratch: &BlobStore) -> Resul
     }
     let index = BuiltIndex::new(index_family(&images), manifests, BTreeMap::new());
     Ok(Product::new(images, index))
+}
+
+/// Looks up the images of a source; while it is not there, again and again until the time is over.
+fn found(
+    client: &Client,
+    source: &ImageRef,
+    wait: Duration,
+    start: Instant,
+) -> Result<Vec<(Descriptor, RemoteImage)>, Error> {
+    let last = PAUSES[PAUSES.len() - 1];
+    for number in 0.. {
+        let error = match client.net().block_on(client.every_image(source)) {
+            Ok(found) => return Ok(found),
+            Err(error) => error,
+        };
+        if wait.is_zero() || error.status() != Some(StatusCode::NOT_FOUND) {
+            return Err(Error::Registry(Box::new(error)));
+        }
+        let left = wait.saturating_sub(start.elapsed());
+        if left.is_zero() {
+            break;
+        }
+        if number == 0 {
+            info!("Waiting for {source}");
+        }
+        let pause = PAUSES.get(number).copied().unwrap_or(last);
+        std::thread::sleep(pause.min(left));
+    }
+    Err(Error::Waited {
+        image: Box::new(source.clone()),
+        limit: wait,
+    })
 }
 
 /// Takes an image that is in a registry as it is.

@@ -45,7 +45,7 @@ pub fn push(push: &Push, interrupt: &Interrupt, progress: &Progress) -> Result<(
             let client = client
                 .sibling(pull)
                 .map_err(|error| Error::Registry(Box::new(error)))?;
-            index::join(&client, sources, &store).map_err(Error::Join)?
+            index::join(&client, sources, push.wait, &store).map_err(Error::Join)?
         }
     };
     let references: Vec<ImageRef> = push

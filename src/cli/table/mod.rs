@@ -89,6 +89,15 @@ pub const PUSH: &[&[Flag]] = &[
     registry::WRITING,
     registry::PUSHING,
 ];
+/// The flags of `executor index create`.
+pub const INDEX: &[&[Flag]] = &[
+    output::JOINED,
+    output::PUSHED,
+    registry::FLAGS,
+    registry::PULLING,
+    registry::WRITING,
+    registry::PUSHING,
+];
 /// The flags of `executor warm`.
 pub const WARM: &[&[Flag]] = &[warm::FLAGS, registry::FLAGS, registry::PULLING];
 /// The flags of `executor cache prune`.
@@ -104,6 +113,8 @@ pub const JOB: &[&[Flag]] = &[
     registry::WRITING,
     registry::PUSHING,
 ];
+/// Those of them that are about where the image goes.
+pub const PUSHED_ONLY: &[Flag] = output::PUSHED;
 /// Those of them that are not about the build.
 pub const JOB_ONLY: &[Flag] = job::FLAGS;
 /// The flags of `executor login`.
@@ -116,7 +127,7 @@ mod tests {
 
     #[test]
     fn rows_make_sense() {
-        for table in [EXECUTOR, PUSH, JOB, LOGIN, WARM, PRUNE] {
+        for table in [EXECUTOR, PUSH, INDEX, JOB, LOGIN, WARM, PRUNE] {
             let flags: Vec<&Flag> = table.iter().copied().flatten().collect();
             let mut spellings = BTreeSet::new();
             for flag in &flags {

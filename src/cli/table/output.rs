@@ -26,3 +26,9 @@ pub const PUSHED: &[Flag] = &[
     flag("image-name-tag-with-digest-file", ' ', Text, "", Works, "File for the image's names with tag and digest"),
     flag("image-name-with-digest-file", ' ', Text, "", Works, "File for the image's names with digest"),
 ];
+
+/// Of `executor index create`.
+#[rustfmt::skip] // a table keeps its columns
+pub const JOINED: &[Flag] = &[
+    flag("wait",              ' ', Limit,    "0s", Works, "How long to wait for images that are not there yet, such as 2h"),
+];
