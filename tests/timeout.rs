@@ -1,5 +1,7 @@
 //! `--timeout`: whatever the build does, it ends, and leaves nothing behind.
 
+use crate::images::Unpacked;
+use crate::support::container;
 use crate::support::{Sandbox, requires};
 
 #[test]
@@ -18,6 +20,36 @@ fn a_command_that_takes_too_long_is_stopped() {
     assert!(!finished.stderr.contains("signal"), "{finished}");
     assert_eq!(t.registry.tags("app"), [""; 0]);
     assert_eq!(t.kaniko_dir(), "");
+}
+
+#[test]
+fn in_place_the_containers_own_root_is_back() {
+    requires!(container::possible(), "needs root, runc and overlayfs");
+    let t = Sandbox::new();
+    t.dockerfile(&format!(
+        "FROM {}\nRUN touch /made; echo begun; trap '' TERM; sleep 3600 & sleep 3600\n",
+        t.base()
+    ));
+    let debug = Unpacked::of("debug");
+    let mut container = debug.container();
+    container.volume(&t.context(), "/workspace", true);
+    let script = "
+        list() { find / -xdev ! -path '/kaniko/*' | sort; }
+        list > /kaniko/before
+        /kaniko/executor --isolation=in-place --no-push --timeout=8s
+        echo \"status $?\"
+        list > /kaniko/after
+        diff /kaniko/before /kaniko/after && echo whole
+    ";
+    let output = container.run(["sh", "-c", script]);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        told.contains("stopped after the 8s that --timeout allows"),
+        "{told}"
+    );
+    let printed = String::from_utf8_lossy(&output.stdout);
+    // how far it came depends on the machine
+    assert!(printed.ends_with("status 1\nwhole\n"), "{printed}{told}");
 }
 
 #[test]
