@@ -276,7 +276,7 @@ impl BlobSource for Layers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::{Family, ImageConfig, Platform, json};
+    use crate::image::{DiffId, Family, ImageConfig, Platform, json};
     use crate::net::Net;
     use crate::output::BuiltImage;
     use crate::registry::testing::{
@@ -305,7 +305,10 @@ mod tests {
             remote: [(remote.digest, base.clone())].into(),
             client,
         };
-        let config = ImageConfig::scratch(Platform::new("linux", "amd64", ""));
+        let mut config = ImageConfig::scratch(Platform::new("linux", "amd64", ""));
+        // the layers are their own tars
+        let diff_ids = [&old, &own].map(|bytes| DiffId::new(Digest::of(bytes)));
+        config.rootfs.diff_ids = diff_ids.into();
         BuiltImage::new(
             Family::Oci,
             json::to_vec(&config),
