@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Digest, Family, MediaType, Platform};
+use super::{Digest, Family, ImageConfig, Layer, MediaType, Platform};
 
 /// Points to a blob: its type, digest and size in bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,6 +71,19 @@ impl Manifest {
         }
     }
 
+    /// Returns the layers, lowest first, with the hashes that the image's config has of them.
+    pub fn layers_of(&self, config: &ImageConfig) -> Vec<Layer> {
+        let descriptors = self.layers.iter().cloned();
+        let diff_ids = config.rootfs.diff_ids.iter().cloned();
+        descriptors
+            .zip(diff_ids)
+            .map(|(descriptor, diff_id)| Layer {
+                descriptor,
+                diff_id,
+            })
+            .collect()
+    }
+
     /// Returns the family of the manifest; by its config where the manifest does not say.
     pub fn family(&self) -> Family {
         self.media_type
@@ -95,21 +108,13 @@ pub struct Index {
 }
 
 impl Index {
-    /// Returns the image for a platform: an exact match first, else the nearest variant that can serve it.
+    /// Returns the image for a platform: an exact match first, else the nearest that can serve it; of equal ones the first.
     pub fn choose(&self, wanted: &Platform) -> Option<&Descriptor> {
-        let candidates = self
-            .manifests
-            .iter()
-            .filter_map(|d| d.platform.as_ref().map(|p| (p, d)));
-        candidates
-            .filter(|(platform, _)| platform.serves(wanted))
-            .min_by_key(|(platform, _)| {
-                let own = Platform::new(&platform.os, &platform.architecture, &platform.variant);
-                (
-                    own.variant != wanted.variant,
-                    std::cmp::Reverse(own.variant),
-                )
-            })
-            .map(|(_, descriptor)| descriptor)
+        let ranked = self.manifests.iter().filter_map(|descriptor| {
+            let rank = descriptor.platform.as_ref()?.serves(wanted)?;
+            Some((rank, descriptor))
+        });
+        let best = ranked.min_by_key(|(rank, _)| *rank);
+        best.map(|(_, descriptor)| descriptor)
     }
 }

@@ -54,18 +54,66 @@ impl Platform {
         }
     }
 
-    /// Tells whether an image for `self` can serve where `wanted` was asked for.
+    /// Returns the platforms whose images run on this one, the best first.
     ///
-    /// A variant or version is compared only if `wanted` names one; 32-bit arm variants also serve every later variant.
-    pub fn serves(&self, wanted: &Platform) -> bool {
-        let own = Self::new(&self.os, &self.architecture, &self.variant);
-        let variant = own.variant == wanted.variant
-            || wanted.variant.is_empty()
-            || (own.architecture == "arm" && own.variant < wanted.variant)
-            || (own.architecture == "amd64" && own.variant < wanted.variant);
-        let version = wanted.os_version.is_empty() || self.os_version == wanted.os_version;
-        own.os == wanted.os && own.architecture == wanted.architecture && variant && version
+    /// # Spec
+    /// containerd, `platforms.Only`: older variants serve newer ones, 386 serves amd64, and arm serves arm64.
+    pub fn runs(&self) -> Vec<Self> {
+        let Self {
+            os,
+            architecture,
+            variant,
+            ..
+        } = self;
+        let named = |variant: String| Self::new(os, architecture, &variant);
+        let number: Option<u32> = variant.strip_prefix('v').and_then(|n| n.parse().ok());
+        let mut runs = vec![Self::new(os, architecture, variant)];
+        match (&**architecture, number) {
+            ("amd64", number) => {
+                let older = (1..number.unwrap_or(1)).rev();
+                runs.extend(older.map(|older| named(format!("v{older}"))));
+                runs.push(Self::new(os, "386", ""));
+            }
+            ("arm", Some(number)) => {
+                runs.extend((5..number).rev().map(|older| named(format!("v{older}"))));
+            }
+            ("arm64", _) => {
+                let (major, minor) = arm64(variant);
+                if major == 9 {
+                    runs.extend((0..minor).rev().map(|minor| named(format!("v9.{minor}"))));
+                }
+                // v9.0 came after v8.5
+                let newest = if major == 9 { minor + 6 } else { minor };
+                runs.extend((0..newest).rev().map(|minor| named(format!("v8.{minor}"))));
+                let arm = (5..=8).rev();
+                runs.extend(arm.map(|arm| Self::new(os, "arm", &format!("v{arm}"))));
+            }
+            _ => {}
+        }
+        runs
     }
+
+    /// Tells how well an image for `self` serves where `wanted` was asked for: the less the better, `None` if not at all.
+    ///
+    /// A version is compared only if `wanted` names one.
+    pub fn serves(&self, wanted: &Platform) -> Option<usize> {
+        let version = wanted.os_version.is_empty() || self.os_version == wanted.os_version;
+        let own = Self::new(&self.os, &self.architecture, &self.variant);
+        wanted
+            .runs()
+            .iter()
+            .position(|runs| version && *runs == own)
+    }
+}
+
+/// Reads a variant of arm64: `v9.2` is 9 and 2, nothing is 8 and 0.
+fn arm64(variant: &str) -> (u32, u32) {
+    let number = variant.strip_prefix('v').unwrap_or("8");
+    let (major, minor) = number.split_once('.').unwrap_or((number, "0"));
+    (
+        major.parse().unwrap_or(8),
+        minor.parse().unwrap_or(0).min(99),
+    )
 }
 
 /// Maps the spellings of an architecture to Go's, and drops variants that say nothing.
@@ -75,6 +123,7 @@ fn normalise(architecture: &str, variant: &str) -> (String, String) {
         ("x86_64" | "x86-64" | "amd64", "" | "v1") => ("amd64", ""),
         ("x86_64" | "x86-64" | "amd64", v) => ("amd64", v),
         ("aarch64" | "arm64", "" | "8" | "v8" | "v8.0") => ("arm64", ""),
+        ("aarch64" | "arm64", "9" | "9.0" | "v9.0") => ("arm64", "v9"),
         ("aarch64" | "arm64", v) => ("arm64", v),
         ("armhf", _) => ("arm", "v7"),
         ("armel", _) => ("arm", "v6"),
@@ -148,6 +197,45 @@ impl fmt::Display for Platform {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_serves_what() {
+        #[rustfmt::skip] // a table keeps its columns
+        let cases = [
+            // wanted          what an index has, the best first; the rest behind `!`
+            ("linux/amd64",    "linux/amd64 linux/386 ! linux/amd64/v2 linux/arm64 windows/amd64"),
+            ("linux/amd64/v3", "linux/amd64/v3 linux/amd64/v2 linux/amd64/v1 linux/386 ! linux/amd64/v4"),
+            ("linux/386",      "linux/386 ! linux/amd64"),
+            ("linux/arm",      "linux/arm/v7 linux/arm/v6 linux/arm/v5 ! linux/arm/v8 linux/arm64"),
+            ("linux/arm/v6",   "linux/arm/v6 linux/arm/v5 ! linux/arm/v7"),
+            ("linux/arm/v5",   "linux/arm/v5 ! linux/arm/v6"),
+            ("linux/arm/v8",   "linux/arm/v8 linux/arm linux/arm/v6 linux/arm/v5 ! linux/arm64"),
+            ("linux/arm64",    "linux/arm64/v8 linux/arm/v8 linux/arm/v7 linux/arm/v6 linux/arm/v5 ! linux/arm64/v8.1 linux/arm64/v9"),
+            ("linux/arm64/v8.2", "linux/arm64/v8.2 linux/arm64/v8.1 linux/arm64 linux/arm/v8 ! linux/arm64/v8.3"),
+            ("linux/arm64/v9", "linux/arm64/v9.0 linux/arm64/v8.5 linux/arm64/v8.4 linux/arm64/v8 linux/arm/v7 ! linux/arm64/v8.6 linux/arm64/v9.1"),
+            ("linux/arm64/v9.1", "linux/arm64/v9.1 linux/arm64/v9 linux/arm64/v8.6 linux/arm64/v8.5 ! linux/arm64/v8.7"),
+            ("linux/riscv64",  "linux/riscv64 ! linux/amd64"),
+        ];
+        for (wanted, have) in cases {
+            let (serve, others) = have.split_once(" ! ").unwrap();
+            let wanted: Platform = wanted.parse().unwrap();
+            let rank = |text: &str| text.parse::<Platform>().unwrap().serves(&wanted);
+            let ranks: Vec<_> = serve.split(' ').map(rank).collect();
+            assert!(ranks.iter().all(Option::is_some), "{have}: {ranks:?}");
+            assert!(
+                ranks.windows(2).all(|pair| pair[0] < pair[1]),
+                "{have}: {ranks:?}"
+            );
+            let others: Vec<_> = others.split(' ').filter_map(rank).collect();
+            assert!(others.is_empty(), "{have}: {others:?}");
+        }
+        let windows = |version: &str| Platform {
+            os_version: version.to_owned(),
+            ..Platform::new("windows", "amd64", "")
+        };
+        assert_eq!(windows("10.1").serves(&windows("")), Some(0));
+        assert_eq!(windows("10.1").serves(&windows("10.2")), None);
+    }
 
     #[test]
     fn parsing_normalises() {

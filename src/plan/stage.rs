@@ -11,8 +11,8 @@ use crate::dockerfile::check::{self, Finding, Rule};
 use crate::dockerfile::expand::Expanded;
 use crate::dockerfile::instruction::{CommandLine, Instruction, Network, Run, Security};
 use crate::dockerfile::{Span, suggest};
-use crate::image::ImageConfig;
 use crate::image::config::DEFAULT_PATH;
+use crate::image::{ImageConfig, Platform};
 
 /// What a stage leaves to stages that start from it.
 #[derive(Debug, Clone)]
@@ -207,7 +207,7 @@ impl Evaluation<'_> {
             return;
         };
         let config = self.graph.configs.get(&(image.clone(), wanted.clone()));
-        if let Some(config) = config.filter(|config| !config.platform.serves(wanted)) {
+        if let Some(config) = config.filter(|config| !is_for(&config.platform, wanted)) {
             let message = format!("`{image}` is for {}, not {wanted}", config.platform);
             self.report(Rule::InvalidBaseImagePlatform, message);
         }
@@ -365,4 +365,12 @@ fn new_outcome(config: ImageConfig, root_is_empty: bool) -> Outcome {
         root_is_empty,
         has_workdir: false,
     }
+}
+
+/// Tells whether an image is for a platform, by its own word; a variant counts only if it was asked for.
+fn is_for(own: &Platform, wanted: &Platform) -> bool {
+    let normal = Platform::new(&own.os, &own.architecture, &own.variant);
+    let is_alike = normal.os == wanted.os && normal.architecture == wanted.architecture;
+    let is_precise = !wanted.variant.is_empty() || !wanted.os_version.is_empty();
+    is_alike && (!is_precise || own.serves(wanted).is_some())
 }
