@@ -26,12 +26,12 @@ pub struct Record {
     pub stages: Vec<Stage>,
 }
 
-/// What was built.
+/// What was built: an image, or an index of several.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Image {
     pub digest: String,
     pub media_type: String,
-    /// The layers of the base image included.
+    /// The layers of the base image included; of an index those of all its images.
     pub layers: Vec<Layer>,
     /// As given; empty if nothing was pushed.
     pub pushed_to: Vec<String>,

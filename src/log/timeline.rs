@@ -2,7 +2,7 @@
 //!
 //! Whoever does something that takes time reports it to the build's [`Timeline`]; [`Timeline::record`] returns what is known so far.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
@@ -15,7 +15,17 @@ use crate::image::Descriptor;
 
 /// The place to report to; clones report to the same one, from any thread.
 #[derive(Clone)]
-pub struct Timeline(Arc<Shared>);
+pub struct Timeline {
+    shared: Arc<Shared>,
+    part: Option<Arc<Part>>,
+}
+
+/// One of several builds that are told of together.
+struct Part {
+    name: String,
+    /// Where its stages begin among all.
+    first: OnceLock<usize>,
+}
 
 struct Shared {
     start: Instant,
@@ -99,22 +109,36 @@ impl Timeline {
 
     /// Starts the clock of a build that a display shows.
     pub fn shown_by(progress: Progress) -> Self {
-        Self(Arc::new(Shared {
-            start: Instant::now(),
-            started: OffsetDateTime::now_utc(),
-            known: Mutex::default(),
-            progress,
-        }))
+        Self {
+            shared: Arc::new(Shared {
+                start: Instant::now(),
+                started: OffsetDateTime::now_utc(),
+                known: Mutex::default(),
+                progress,
+            }),
+            part: None,
+        }
+    }
+
+    /// Returns the place to report one of several builds to, whose stages are called by its name too.
+    pub fn part(&self, name: String) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            part: Some(Arc::new(Part {
+                name,
+                first: OnceLock::new(),
+            })),
+        }
     }
 
     /// Returns the display that shows the build.
     pub fn progress(&self) -> &Progress {
-        &self.0.progress
+        &self.shared.progress
     }
 
     /// Keeps the display out of the way of a command, whose output goes to the terminal itself.
     pub fn lend_terminal(&self) -> Lent {
-        self.0.progress.lend()
+        self.shared.progress.lend()
     }
 
     /// Begins a part of the build.
@@ -125,17 +149,39 @@ impl Timeline {
         PhaseSpan {
             timeline: self.clone(),
             index: known.phases.len() - 1,
-            _shown: self.0.progress.task(name),
+            _shown: self.shared.progress.task(name),
         }
     }
 
     /// Tells what is to be built; nothing of it has begun.
-    pub fn plan(&self, stages: Vec<Stage>) {
-        self.known().stages = stages;
+    pub fn plan(&self, mut stages: Vec<Stage>) {
+        let mut known = self.known();
+        let Some(part) = &self.part else {
+            known.stages = stages;
+            return;
+        };
+        for stage in &mut stages {
+            stage.name = format!("{} {}", part.name, stage.name);
+        }
+        // what is planned once more takes the place of what was planned before
+        let of_part = format!("{} ", part.name);
+        let is_before = |stage: &Stage| stage.name.starts_with(&of_part);
+        let first = known.stages.iter().position(is_before);
+        let first = first.unwrap_or(known.stages.len());
+        let end = known.stages.len().min(first + stages.len());
+        known.stages.splice(first..end, stages);
+        part.first.get_or_init(|| first);
+    }
+
+    /// Returns the position among the stages of all builds.
+    fn position(&self, position: usize) -> usize {
+        let first = self.part.as_ref().and_then(|part| part.first.get());
+        first.copied().unwrap_or_default() + position
     }
 
     /// Begins a stage of the plan.
     pub fn stage(&self, position: usize) -> StageSpan {
+        let position = self.position(position);
         let interval = self.begun();
         if let Some(stage) = self.known().stages.get_mut(position) {
             stage.interval = Some(interval);
@@ -148,6 +194,7 @@ impl Timeline {
 
     /// Begins to unpack the base of a stage.
     pub fn unpack(&self, position: usize) -> UnpackSpan {
+        let position = self.position(position);
         let interval = self.begun();
         let mut base = String::new();
         if let Some(stage) = self.known().stages.get_mut(position) {
@@ -157,13 +204,13 @@ impl Timeline {
         UnpackSpan {
             timeline: self.clone(),
             position,
-            _shown: self.0.progress.task(format!("unpacking {base}")),
+            _shown: self.shared.progress.task(format!("unpacking {base}")),
         }
     }
 
     /// Begins a step of a stage.
     pub fn step(&self, position: usize, index: usize) -> StepSpan {
-        let at = (position, index);
+        let at = (self.position(position), index);
         let interval = self.begun();
         let mut title = String::new();
         self.change(at, |step| {
@@ -174,7 +221,7 @@ impl Timeline {
             timeline: self.clone(),
             at,
             is_done: false,
-            shown: Some(self.0.progress.task(title)),
+            shown: Some(self.shared.progress.task(title)),
         }
     }
 
@@ -185,7 +232,7 @@ impl Timeline {
             Direction::Push => "pushing",
         };
         let short: String = blob.digest.hex().chars().take(12).collect();
-        let progress = &self.0.progress;
+        let progress = &self.shared.progress;
         Transfer {
             timeline: self.clone(),
             direction,
@@ -220,7 +267,7 @@ impl Timeline {
         let elapsed = self.elapsed();
         let known = self.known();
         Record {
-            started: self.0.started,
+            started: self.shared.started,
             elapsed,
             error: known.error.clone(),
             image: known.image.clone(),
@@ -243,7 +290,7 @@ impl Timeline {
     }
 
     fn elapsed(&self) -> Duration {
-        self.0.start.elapsed()
+        self.shared.start.elapsed()
     }
 
     fn end(&self, interval: &mut Interval) {
@@ -259,7 +306,10 @@ impl Timeline {
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
-        self.0.known.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared
+            .known
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -340,5 +390,41 @@ impl Transfer {
             Direction::Pull => known.bytes.pulled += bytes,
             Direction::Push => known.bytes.pushed += bytes,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::record::example;
+    use super::*;
+
+    #[test]
+    fn parts_have_stages_of_their_own() {
+        let timeline = Timeline::begin();
+        let parts = ["linux/amd64", "linux/arm64"].map(|name| timeline.part(name.to_owned()));
+        for part in &parts {
+            let mut stages = example().stages;
+            stages.iter_mut().for_each(|stage| stage.interval = None);
+            part.plan(stages);
+        }
+        drop(parts[1].stage(1));
+        parts[0].step(0, 2).done(State::Cached, None);
+        let record = timeline.record();
+        let of_stage = |stage: &Stage| {
+            let state = stage.interval.map_or("", |_| " at work");
+            let cached = stage
+                .steps
+                .iter()
+                .filter(|step| step.state == State::Cached);
+            format!("{}{state} {}", stage.name, cached.count())
+        };
+        let stages: Vec<String> = record.stages.iter().map(of_stage).collect();
+        let want = [
+            "linux/amd64 builder 2",
+            "linux/amd64 stage-1 0",
+            "linux/arm64 builder 1",
+            "linux/arm64 stage-1 at work 0",
+        ];
+        assert_eq!(stages, want);
     }
 }
