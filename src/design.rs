@@ -147,3 +147,18 @@
 //! A manifest is read by more people than a command line, so an address with credentials in it (`--context`, `--dockerfile`, `--build-context`) is
 //! refused. For git there are `GIT_TOKEN` and its kin in a Secret (`--env-secret`); the address as a whole may be in one, too
 //! (`--context-secret`).
+//!
+//! # Statements about images
+//!
+//! Packages are found by reading the layers, not a root: there may be none, if everything was cached, and a root has what mounts left in
+//! it. Files are recognised by their paths alone. What cannot be understood is named in the SBOM and is no error, because it says
+//! nothing of the image's being wrong. Licenses are what packages say of themselves, which is rarely an SPDX expression; so they
+//! stand in comments.
+//!
+//! A provenance has BuildKit's form without what only BuildKit has, its graph of steps (`buildConfig`) and the layers by step. The
+//! Dockerfile is in it with `mode=max`, without what stands behind names that say that it is a secret. Build args of such names are replaced, and
+//! so is their value wherever else it stands; the request then counts as incomplete. Where times are fixed, the id of the invocation is made of what
+//! went in and came out. ADD's sources are pinned before the build, so that what is told is what was used.
+//!
+//! An index is made only where something needs one, so images without statements keep their digests. An annotation of an index that does not
+//! exist is refused, as BuildKit refuses it, rather than dropped.

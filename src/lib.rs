@@ -30,12 +30,14 @@
 //! cache       image dockerfile layer plan net registry store layout
 //! execute     interrupt image log layer plan net context rootfs dockerfile cache
 //! output      interrupt image log layer net registry store layout rootfs snapshot
-//! build       interrupt image log net dockerfile layer plan store layout registry context rootfs snapshot execute cache output
-//! cli         interrupt image net dockerfile plan registry context execute cache output log build layout store
-//! report      interrupt image dockerfile plan registry context execute cache output build cli log layer rootfs snapshot store layout net
-//! job         interrupt image net dockerfile layer plan store layout registry context rootfs snapshot execute cache output build cli log report
+//! attest      image dockerfile layer output
+//! build       interrupt image log net dockerfile layer plan store layout registry context rootfs snapshot execute cache output attest
+//! cli         interrupt image net dockerfile plan registry context execute cache output log build layout store attest
+//! report      interrupt image dockerfile plan registry context execute cache output build cli log layer rootfs snapshot store layout net attest
+//! job         interrupt image net dockerfile layer plan store layout registry context rootfs snapshot execute cache output build cli log report attest
 //! ```
 
+pub mod attest;
 pub mod build;
 pub mod cache;
 pub mod cli;

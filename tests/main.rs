@@ -2,6 +2,7 @@
 
 mod add_git;
 mod architecture;
+mod attestations;
 mod buckets;
 mod build;
 mod build_reports;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 
 use super::Error;
-use crate::image::{Descriptor, ImageConfig, ImageRef, Layer, Manifest, Platform};
+use crate::image::{Descriptor, Digest, ImageConfig, ImageRef, Layer, Manifest, Platform};
 use crate::layout::{self, Layout};
 use crate::plan::{ImageName, LayoutName};
 use crate::registry::{Client, RemoteImage};
@@ -26,6 +26,8 @@ pub struct Library<'b> {
 pub struct Image {
     pub manifest: Manifest,
     pub config: ImageConfig,
+    /// Digest of what the name pointed to: the index, if it is one.
+    pub top: Digest,
     place: Place,
 }
 
@@ -85,15 +87,7 @@ impl Library<'_> {
 impl Image {
     /// Returns the layers, lowest first.
     pub fn layers(&self) -> Vec<Layer> {
-        let descriptors = self.manifest.layers.iter().cloned();
-        let diff_ids = self.config.rootfs.diff_ids.iter().cloned();
-        descriptors
-            .zip(diff_ids)
-            .map(|(descriptor, diff_id)| Layer {
-                descriptor,
-                diff_id,
-            })
-            .collect()
+        self.manifest.layers_of(&self.config)
     }
 
     /// Returns the repository that has the layers, if one has.
@@ -118,6 +112,7 @@ impl From<&RemoteImage> for Image {
         Self {
             manifest: image.manifest.clone(),
             config: image.config.clone(),
+            top: image.top.clone(),
             place: Place::Registry(image.source.clone()),
         }
     }
@@ -134,6 +129,7 @@ fn find(
     Ok(Image {
         manifest: found.manifest,
         config: found.config,
+        top: descriptor.digest,
         place: Place::Blobs(layout.blobs().clone()),
     })
 }

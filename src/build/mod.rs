@@ -21,6 +21,7 @@ mod jobs;
 mod keys;
 mod lookahead;
 mod machine;
+mod materials;
 mod outline;
 mod outlook;
 mod pins;
@@ -90,6 +91,8 @@ pub struct Options {
     pub no_cache_filter: Vec<String>,
     pub snapshot: SnapshotOptions,
     pub image: ImageOptions,
+    /// What ADD fetches is pinned beforehand, so that [`Prepared::materials`] can tell what it is.
+    pub pin_sources: bool,
 }
 
 /// How a `RUN` is isolated.

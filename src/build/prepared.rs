@@ -44,6 +44,17 @@ pub struct Checked {
     pub are_errors: bool,
 }
 
+impl Checked {
+    /// Adds what the checks for another platform found.
+    pub fn add(&mut self, other: Self) {
+        let findings = other.findings.into_iter();
+        let new: Vec<Finding> = findings.filter(|f| !self.findings.contains(f)).collect();
+        self.findings.extend(new);
+        self.findings.sort_by_key(|finding| finding.span);
+        self.are_errors |= other.are_errors;
+    }
+}
+
 /// Parses, fetches the base images' configs, and plans, for the checks' sake.
 pub fn check(
     client: &registry::Client,
@@ -128,6 +139,9 @@ pub fn prepare<'b>(
         }
         None => Lookahead::default(),
     };
+    if options.pin_sources && pins.is_empty() {
+        pins = pins::pins(&plan, client.net(), options)?;
+    }
     let prepared = Prepared {
         library,
         contexts,

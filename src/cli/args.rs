@@ -3,7 +3,6 @@
 
 use super::Error;
 use super::table::{Flag, State};
-use super::value::Kind;
 use super::values::Values;
 
 /// What the arguments say.
@@ -39,7 +38,7 @@ pub fn find_command(table: &[&[Flag]], args: &[String]) -> Option<usize> {
 }
 
 fn is_bool(flag: Option<&Flag>, name: &str) -> bool {
-    name == "help" || flag.is_some_and(|flag| flag.kind == Kind::Bool)
+    name == "help" || flag.is_some_and(|flag| flag.kind.is_switch())
 }
 
 fn by_name<'a>(table: &[&'a [Flag]], name: &str) -> Option<&'a Flag> {
@@ -104,7 +103,7 @@ fn parse_long(
     };
     let value = match value {
         Some(value) => value,
-        None if flag.kind == Kind::Bool => "true",
+        None if flag.kind.is_switch() => "true",
         None => rest
             .next()
             .ok_or_else(|| Error::NoValue(format!("--{name}")))?,
@@ -134,7 +133,7 @@ fn parse_short(
         if let Some(value) = after.strip_prefix('=').filter(|value| !value.is_empty()) {
             return set(flag, value, parsed);
         }
-        if flag.kind == Kind::Bool {
+        if flag.kind.is_switch() {
             set(flag, "true", parsed)?;
             left = after;
             continue;

@@ -3,7 +3,8 @@
 use super::Error;
 use super::options::Options;
 use super::values::Values;
-use crate::image::{Compression, Family};
+use crate::image::{Compression, Family, Platform};
+use crate::output::annotations::Level;
 use crate::output::export::{Export, Place};
 
 /// Checks what is to be put out.
@@ -34,6 +35,49 @@ pub fn check(options: &Options) -> Result<(), Error> {
         return wrong(
             "--compression=zstd cannot be used with --tar-path, a Docker schema2 tarball has no zstd layers",
         );
+    }
+    let attests = output.attestations.is_wanted();
+    let has_index = attests || options.build.platforms.len() > 1;
+    if attests && output.format == Some(Family::Docker) {
+        return wrong(
+            "--sbom and --provenance need an OCI index and cannot be used with --image-format=docker",
+        );
+    }
+    if attests && output.tar_path.is_some() {
+        return wrong(
+            "--tar-path writes a Docker schema2 tarball, which can hold neither an SBOM nor a provenance, use --oci-layout-path",
+        );
+    }
+    let holds_none =
+        |export: &Export| !matches!(export, Export::Layout(_) | Export::LayoutArchive { .. });
+    if attests && output.exports.iter().any(holds_none) {
+        return wrong(
+            "an --output of another type than oci or registry can hold neither an SBOM nor a provenance",
+        );
+    }
+    let annotated = |level| output.annotations.0.iter().any(|a| a.level == level);
+    if !has_index && (annotated(Level::Index) || annotated(Level::IndexDescriptor)) {
+        return wrong(
+            "an --annotation of an index needs one, which only several platforms, --sbom or --provenance make",
+        );
+    }
+    if output.annotations.are_beyond_manifests() && output.format == Some(Family::Docker) {
+        return wrong(
+            "an --annotation beyond the manifest cannot be used with --image-format=docker, whose indexes have none",
+        );
+    }
+    let host = [Platform::host()];
+    let platforms = match &options.build.platforms[..] {
+        [] => &host[..],
+        given => given,
+    };
+    let mut annotations = output.annotations.0.iter();
+    let foreign = annotations.find_map(|annotation| {
+        let platform = annotation.platform.as_ref()?;
+        (!platforms.contains(platform)).then_some(platform)
+    });
+    if let Some(platform) = foreign {
+        return Err(Error::AnnotationPlatform(Box::new(platform.clone())));
     }
     if output.tar_path.is_some() && options.build.platforms.len() > 1 {
         return wrong(

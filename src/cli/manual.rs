@@ -201,7 +201,16 @@ fn flag(flag: &'static Flag) -> Arg {
         | Kind::KeyValue
         | Kind::KeyValues
         | Kind::GitOption
-        | Kind::Secret => arg.action(ArgAction::Append),
+        | Kind::Secret
+        | Kind::Annotation
+        | Kind::Attest => arg.action(ArgAction::Append),
+        Kind::Sbom | Kind::Provenance => {
+            let arg = arg
+                .action(ArgAction::Set)
+                .num_args(0..=1)
+                .require_equals(true);
+            return arg.value_name("string");
+        }
         _ => arg.action(ArgAction::Set),
     };
     let arg = match flag.kind {

@@ -3,7 +3,9 @@
 //! `table` lists the flags, [`mod@env`] the variables; `args` parses by the rules of kaniko's parser, and [`options`]
 //! combines both and checks the whole. This module alone knows how anything is spelled.
 
+mod annotation;
 mod args;
+mod attestation;
 mod checks;
 pub mod env;
 pub mod features;
@@ -109,6 +111,8 @@ pub enum Error {
     Variable { name: &'static str, reason: String },
     #[error("Invalid platform")]
     Platform(#[source] crate::image::Error),
+    #[error("an --annotation is for {0}, which is not built")]
+    AnnotationPlatform(Box<crate::image::Platform>),
     #[error("labels must be of the form key=value, got {0}")]
     Label(String),
     #[error("invalid argument {} for \"--report\" flag: it must end in .json or .html", go_quote(.0))]

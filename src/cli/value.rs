@@ -1,6 +1,6 @@
 //! Values of flags: what each kind accepts, with Go's rules and messages.
 
-use super::secret;
+use super::{annotation, attestation, secret};
 use crate::dockerfile::duration;
 use crate::log::go_quote;
 
@@ -31,9 +31,22 @@ pub enum Kind {
     KeyValues,
     GitOption,
     Secret,
+    /// Repeatable `[level:]key=value`.
+    Annotation,
+    /// Given without value it is true; a value needs `=`.
+    Sbom,
+    /// The same.
+    Provenance,
+    /// Repeatable `type=kind[,option=value…]`.
+    Attest,
 }
 
 impl Kind {
+    /// Tells whether the flag means something without a value, which therefore is never the next argument.
+    pub fn is_switch(self) -> bool {
+        matches!(self, Self::Bool | Self::Sbom | Self::Provenance)
+    }
+
     /// Says why `text` is no such value.
     pub fn check(self, text: &str) -> Result<(), String> {
         match self {
@@ -56,6 +69,10 @@ impl Kind {
             Self::Secret => secret::parse(text)
                 .map(drop)
                 .map_err(|error| error.to_string()),
+            Self::Annotation => annotation::parse(text).map(drop),
+            Self::Sbom => attestation::sbom(text).map(drop),
+            Self::Provenance => attestation::provenance(text).map(drop),
+            Self::Attest => attestation::attest(text).map(drop),
         }
     }
 
@@ -77,8 +94,9 @@ impl Kind {
             Self::Duration | Self::Limit | Self::Age => "duration",
             Self::Size => "size",
             Self::Text | Self::Choice(_) => "string",
-            Self::List | Self::Commas | Self::Secret => "strings",
-            Self::KeyValue | Self::KeyValues | Self::GitOption => "key=value",
+            Self::List | Self::Commas | Self::Secret | Self::Attest => "strings",
+            Self::KeyValue | Self::KeyValues | Self::GitOption | Self::Annotation => "key=value",
+            Self::Sbom | Self::Provenance => "[=string]",
         }
     }
 }

@@ -30,7 +30,13 @@ impl Values {
     pub fn add(&mut self, flag: &Flag, value: &str) {
         let values = self.given.entry(flag.canonical()).or_default();
         match flag.kind {
-            Kind::List | Kind::KeyValue | Kind::KeyValues | Kind::GitOption | Kind::Secret => {
+            Kind::List
+            | Kind::KeyValue
+            | Kind::KeyValues
+            | Kind::GitOption
+            | Kind::Secret
+            | Kind::Annotation
+            | Kind::Attest => {
                 values.push(value.into());
             }
             Kind::Commas => values.extend(value.split(',').map(str::to_owned)),
@@ -41,6 +47,8 @@ impl Values {
             | Kind::Limit
             | Kind::Age
             | Kind::Size
+            | Kind::Sbom
+            | Kind::Provenance
             | Kind::Choice(_) => {
                 *values = vec![value.into()];
             }

@@ -41,6 +41,8 @@ pub struct Context {
     pub keeps_owners: bool,
     /// When what was fetched was made, in seconds since 1970: a commit, or what a server or an archive says.
     pub time: Option<i64>,
+    /// The commit that a repository was fetched at.
+    pub commit: Option<String>,
     _fetched: Option<Fetched>,
 }
 
@@ -229,12 +231,13 @@ pub fn is_local(options: &Options) -> Result<bool, Error> {
 /// # Spec
 /// Compat spec 1.6 and 4; language spec IGN-1, IGN-2, IGN-7.
 pub fn open(options: &Options, means: Means<'_>) -> Result<(Context, DockerfileText), Error> {
-    let (root, fetched, time) = files(
+    let files = files(
         Location::of(options)?,
         &options.sub_path,
         &options.git,
         means,
     )?;
+    let root = files.root;
     let dockerfile = lookup::dockerfile(options.dockerfile.as_deref(), root.path(), means)?;
     let ignore = match lookup::ignore_file(&dockerfile.path, root.path())? {
         None => Matcher::default(),
@@ -247,8 +250,9 @@ pub fn open(options: &Options, means: Means<'_>) -> Result<(Context, DockerfileT
         root,
         ignore,
         keeps_owners: false,
-        time,
-        _fetched: fetched,
+        time: files.time,
+        commit: files.commit,
+        _fetched: files.fetched,
     };
     Ok((context, dockerfile))
 }
@@ -277,7 +281,8 @@ pub fn open_named(location: &str, git: &GitOptions, means: Means<'_>) -> Result<
         location,
         Location::File(_) | Location::Web(_) | Location::Object(_) | Location::Stdin
     );
-    let (root, fetched, time) = files(location, "", &git, means)?;
+    let files = files(location, "", &git, means)?;
+    let root = files.root;
     let path = root.path().join(".dockerignore");
     let ignore = match is_directory {
         true => lookup::read_if_there(&path)?.map(|text| parse_ignore(path, &text)),
@@ -288,8 +293,9 @@ pub fn open_named(location: &str, git: &GitOptions, means: Means<'_>) -> Result<
         root,
         ignore,
         keeps_owners,
-        time,
-        _fetched: fetched,
+        time: files.time,
+        commit: files.commit,
+        _fetched: files.fetched,
     })
 }
 
@@ -297,34 +303,53 @@ fn parse_ignore(path: PathBuf, text: &[u8]) -> Result<Matcher, Error> {
     dockerignore::parse(text).map_err(|source| Error::Ignore { path, source })
 }
 
-/// Returns the directory with the files of a context, fetched first if it is elsewhere, and when those were made.
+/// The files of a context, and what is known of them.
+struct Files {
+    root: Rootfs,
+    fetched: Option<Fetched>,
+    time: Option<i64>,
+    commit: Option<String>,
+}
+
+/// Returns the directory with the files of a context, fetched first if it is elsewhere.
 fn files(
     location: Location,
     sub_path: &str,
     git: &GitOptions,
     means: Means<'_>,
-) -> Result<(Rootfs, Option<Fetched>, Option<i64>), Error> {
+) -> Result<Files, Error> {
     if let Location::Directory(path) = location {
-        let root = open_directory(means.current_dir.join(path))?;
-        return Ok((root, None, None));
+        return Ok(Files {
+            root: open_directory(means.current_dir.join(path))?,
+            fetched: None,
+            time: None,
+            commit: None,
+        });
     }
     let fetched = Fetched::create(means.place, means.interrupt);
     let fetched = fetched.map_err(|source| Error::Place { source })?;
     let root = Rootfs::create(fetched.path().join("files"))?;
     let mut below = sub_path.to_owned();
     let mut time = None;
+    let mut commit = None;
     match location {
         Location::Git(text) => {
             let (inside, id) = clone(&text, git, means.net, root.path())?;
             below = format!("{inside}/{below}");
             time = Some(git::commit_time(root.path(), &id)?);
+            commit = Some(id);
         }
         Location::File(path) => archive::from_file(&means.current_dir.join(path), &root)?,
         Location::Object(object) => time = Some(fetch(&object, means, &root)?),
         Location::Web(url) => time = archive::from_url(&url, means.net, &root)?,
         Location::Directory(_) | Location::Stdin => archive::from_stdin(&root)?,
     }
-    Ok((sub_directory(root, &below)?, Some(fetched), time))
+    Ok(Files {
+        root: sub_directory(root, &below)?,
+        fetched: Some(fetched),
+        time,
+        commit,
+    })
 }
 
 /// Unpacks an object of a cloud's storage while it arrives; returns when it was made.

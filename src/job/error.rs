@@ -7,7 +7,7 @@ use crate::context::DockerfileText;
 use crate::dockerfile::Span;
 use crate::execute::mount::{AgentError, SecretError};
 use crate::report::{Excerpt, Explain};
-use crate::{build, context, net, output, registry};
+use crate::{attest, build, context, net, output, registry};
 
 /// What stopped the job; the cause is part of the first line, because kaniko's users look for it there.
 #[derive(Debug)]
@@ -25,6 +25,7 @@ pub enum Error {
     },
     Findings(Findings),
     Output(output::Error),
+    Attest(attest::Error),
     Report(output::Error),
     Push {
         cause: output::Error,
@@ -65,6 +66,7 @@ impl Error {
             Self::Build { cause, .. } => ("error building image: ", &**cause),
             Self::Findings(findings) => ("", findings),
             Self::Output(error) => ("error writing image: ", error),
+            Self::Attest(error) => ("error writing image: ", error),
             Self::Report(error) => ("error writing report: ", error),
             Self::Push { cause, .. } => ("error pushing image: ", cause),
             Self::Saved(error) => ("", error),
@@ -93,7 +95,7 @@ impl Explain for Error {
         match self {
             Self::Context(error) => error.help(),
             Self::Net(error) => error.help(),
-            Self::Secrets(_) | Self::Findings(_) => None,
+            Self::Secrets(_) | Self::Findings(_) | Self::Attest(_) => None,
             Self::Agents(error) => error.help(),
             Self::Registry(error) | Self::Permission(error) => error.help(),
             Self::Build { cause, .. } => cause.help(),

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use reqwest::StatusCode;
 use tracing::info;
 
-use super::making::index_family;
+use super::product::index_family;
 use crate::image::{Descriptor, ImageRef, Platform};
 use crate::output::push::Layers;
 use crate::output::{BuiltImage, BuiltIndex, Product};
-use crate::registry::{self, Client, RemoteImage};
+use crate::registry::{self, Client, Member};
 use crate::store::BlobStore;
 
 /// What kept images from becoming an index.
@@ -63,7 +63,8 @@ pub fn join(
     let mut manifests: Vec<Descriptor> = Vec::new();
     let mut images = Vec::new();
     for source in sources {
-        for (descriptor, image) in found(client, source, wait, start)? {
+        for image in found(client, source, wait, start)? {
+            let descriptor = image.descriptor.clone();
             if manifests
                 .iter()
                 .any(|other| other.digest == descriptor.digest)
@@ -94,7 +95,7 @@ fn found(
     source: &ImageRef,
     wait: Duration,
     start: Instant,
-) -> Result<Vec<(Descriptor, RemoteImage)>, Error> {
+) -> Result<Vec<Member>, Error> {
     let last = PAUSES[PAUSES.len() - 1];
     for number in 0.. {
         let error = match client.net().block_on(client.every_image(source)) {
@@ -121,7 +122,7 @@ fn found(
 }
 
 /// Takes an image that is in a registry as it is.
-fn built(client: &Client, image: &RemoteImage, scratch: &BlobStore) -> BuiltImage {
+fn built(client: &Client, image: &Member, scratch: &BlobStore) -> BuiltImage {
     let layers = image.manifest.layers.iter();
     let remote = layers.chain([&image.manifest.config]);
     let remote = remote.map(|blob| (blob.digest.clone(), image.source.clone()));

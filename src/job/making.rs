@@ -1,16 +1,16 @@
 //! Making the image and putting it out; anew if a cached layer could not be read on the way.
 
-use std::collections::BTreeMap;
 use std::io::Write as _;
 
 use tracing::info;
 
-use super::{Clients, Error, kept, named, settings};
+use super::product::{self, Made};
+use super::{Clients, Error, kept, named, request, settings};
 use crate::build::{self, MountOptions};
 use crate::cache::LayerCache;
 use crate::cli::options::Options;
 use crate::context::{self, Context, DockerfileText};
-use crate::image::{Family, ImageRef, Platform};
+use crate::image::{ImageRef, Platform};
 use crate::interrupt::Interrupt;
 use crate::log::record;
 use crate::log::timeline::Timeline;
@@ -18,7 +18,7 @@ use crate::net::Net;
 use crate::output::digest_files::{self, DigestFiles};
 use crate::output::export::{self, Stdout};
 use crate::output::uploads::Uploads;
-use crate::output::{self, BuiltImage, BuiltIndex, Product, layout, tarball};
+use crate::output::{self, BuiltImage, Product, layout, tarball};
 use crate::registry::Client;
 
 /// What an image is made from, and where it goes.
@@ -96,14 +96,14 @@ impl<'m> Making<'m> {
             [] => vec![None],
             all => all.iter().map(Some).collect(),
         };
+        let is_index = platforms.len() > 1;
         let mut planned = Vec::new();
         for platform in platforms {
             let mounts = self.mounts.clone();
             let asked = settings::build(self.options, mounts, platform, self.context.time);
-            // a record has the stages of one build
-            let own = match planned.is_empty() {
-                true => self.timeline.clone(),
-                false => Timeline::begin(),
+            let own = match platform.filter(|_| is_index) {
+                Some(platform) => self.timeline.part(platform.to_string()),
+                None => self.timeline.clone(),
             };
             let prepared = build::prepare(
                 &self.clients.pull,
@@ -134,20 +134,36 @@ impl<'m> Making<'m> {
             .then(|| Uploads::new(push, self.destinations));
         let is_index = planned.len() > 1;
         let mut finished = Vec::new();
+        let mut made = Vec::new();
         for (platform, asked, prepared, own) in planned {
             if let Some(platform) = platform.filter(|_| is_index) {
                 info!("Building for {platform}");
             }
+            let materials = match &options.output.attestations.provenance {
+                Some(_) => prepared.materials().map_err(failed)?,
+                None => Default::default(),
+            };
+            let epoch = prepared.epoch();
             let built = build::build(prepared, &asked, self.interrupt, &own, uploads.as_ref());
             let built = built.map_err(failed)?;
+            made.push(Made {
+                image: built.image.clone(),
+                platform: platform.cloned(),
+                materials,
+                epoch,
+            });
             finished.push(match is_index {
                 true => built.release().map_err(failed)?,
                 false => built,
             });
         }
-        timeline.built(recorded(&finished[0].image));
-        let images = finished.iter().map(|built| built.image.clone());
-        let product = product(images.collect(), options);
+        let attested = options.output.attestations.is_wanted();
+        let phase = attested.then(|| timeline.phase("look into the image"));
+        let request = request::request(options, self.context, self.dockerfile);
+        let layers = made.iter().flat_map(|made| layers(&made.image)).collect();
+        let product = product::product(made, &request, options, timeline)?;
+        drop(phase);
+        timeline.built(recorded(&product, layers));
         let phase = timeline.phase("write outputs");
         write_outputs(self.net, &product, options, self.destinations)?;
         let scratch = settings::scratch(options);
@@ -188,44 +204,24 @@ pub(super) fn print(text: &str) {
     let _nobody_reads = std::io::stdout().lock().write_all(text.as_bytes());
 }
 
-/// Puts several images under an index.
-fn product(mut images: Vec<BuiltImage>, options: &Options) -> Product {
-    if images.len() == 1 {
-        return images.remove(0).into();
-    }
-    let manifests = images.iter().zip(&options.build.platforms);
-    let manifests = manifests.map(|(image, platform)| {
-        let mut descriptor = image.descriptor();
-        descriptor.platform = Some(platform.clone());
-        descriptor
-    });
-    let index = BuiltIndex::new(index_family(&images), manifests.collect(), BTreeMap::new());
-    Product::new(images, index)
-}
-
-/// Returns the family of an index: Docker's if all its images are.
-pub(super) fn index_family(images: &[BuiltImage]) -> Family {
-    let is_docker = |image: &BuiltImage| image.media_type.family() == Family::Docker;
-    match images.iter().all(is_docker) {
-        true => Family::Docker,
-        false => Family::Oci,
-    }
-}
-
-/// Returns an image as a record has it.
-fn recorded(image: &BuiltImage) -> record::Image {
-    let layers = image.manifest.layers.iter();
+/// Returns what a tag will point to as a record has it.
+fn recorded(product: &Product, layers: Vec<record::Layer>) -> record::Image {
     record::Image {
-        digest: image.digest.to_string(),
-        media_type: image.media_type.to_string(),
-        layers: layers
-            .map(|layer| record::Layer {
-                digest: layer.digest.to_string(),
-                size: layer.size,
-            })
-            .collect(),
+        digest: product.digest().to_string(),
+        media_type: product.media_type().to_string(),
+        layers,
         pushed_to: Vec::new(),
     }
+}
+
+/// Returns the layers of an image as a record has them.
+fn layers(image: &BuiltImage) -> Vec<record::Layer> {
+    let layers = image.manifest.layers.iter();
+    let layers = layers.map(|layer| record::Layer {
+        digest: layer.digest.to_string(),
+        size: layer.size,
+    });
+    layers.collect()
 }
 
 /// Writes what does not need a registry, the small files last.

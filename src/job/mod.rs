@@ -8,9 +8,11 @@ mod index;
 mod kept;
 mod making;
 mod places;
+mod product;
 mod prune;
 mod push;
 mod reports;
+mod request;
 mod settings;
 mod warm;
 
@@ -20,7 +22,7 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use tracing::warn;
 
-use crate::build;
+use crate::build::{self, Checked};
 use crate::cache::{LayerCache, Repository};
 use crate::cli::options::{Destination, Options};
 use crate::image::ImageRef;
@@ -120,16 +122,26 @@ fn run_with(
         .iter()
         .map(|d| d.reference.clone())
         .collect();
+    let platforms: Vec<_> = match &options.build.platforms[..] {
+        [] => vec![None],
+        all => all.iter().map(Some).collect(),
+    };
     if options.build.check {
-        let platform = options.build.platforms.first();
-        let asked = settings::build(options, mounts, platform, context.time);
-        return match build::check(&clients.pull, &context, &dockerfile, &asked, means) {
-            Ok(checked) => checks::report(&checked, &dockerfile),
-            Err(cause) => Err(Error::Build {
-                dockerfile,
+        let mut found: Option<Checked> = None;
+        for platform in platforms {
+            let asked = settings::build(options, mounts.clone(), platform, context.time);
+            let checked = build::check(&clients.pull, &context, &dockerfile, &asked, means);
+            let checked = checked.map_err(|cause| Error::Build {
+                dockerfile: dockerfile.clone(),
                 cause: Box::new(cause),
-            }),
-        };
+            })?;
+            match &mut found {
+                Some(found) => found.add(checked),
+                None => found = Some(checked),
+            }
+        }
+        let found = found.expect("there is one platform at least");
+        return checks::report(&found, &dockerfile);
     }
     places::check(&options.output)?;
     // asking opens an upload, which is more than a dry run may do

@@ -12,6 +12,7 @@ use crate::execute::mount::{Agents, Secrets};
 use crate::image::Platform;
 use crate::layer::LayerPath;
 use crate::net::Environment;
+use crate::output::annotations::Level;
 use crate::plan;
 use crate::registry::credentials::{self, Credentials};
 use crate::store::{SharedStore, shared};
@@ -81,6 +82,12 @@ pub fn build(
 ) -> build::Options {
     let given = &asked.build;
     let host = Platform::host();
+    let target = platform.cloned().unwrap_or_else(|| host.clone());
+    let output = &asked.output;
+    // Docker's manifest lists have neither statements nor annotations
+    let needs_oci = asked.features.oci_scratch_base
+        || output.attestations.is_wanted()
+        || output.annotations.are_beyond_manifests();
     build::Options {
         git: asked.context.git.clone(),
         plan: plan::Options {
@@ -88,8 +95,8 @@ pub fn build(
             every_stage: given.check && given.targets.is_empty(),
             build_args: given.args.clone(),
             platforms: Platforms {
-                build: host.clone(),
-                target: platform.cloned().unwrap_or(host),
+                build: host,
+                target: target.clone(),
             },
             platform_is_explicit: platform.is_some(),
             source_date_epoch: given.source_date_epoch,
@@ -127,13 +134,14 @@ pub fn build(
                 .filter(|level| *level > 0),
         },
         image: ImageOptions {
-            family: asked.output.format.or(asked
-                .features
-                .oci_scratch_base
-                .then_some(crate::image::Family::Oci)),
+            family: asked
+                .output
+                .format
+                .or(needs_oci.then_some(crate::image::Family::Oci)),
             labels: given.labels.clone(),
-            annotations: asked.output.annotations.clone(),
+            annotations: output.annotations.of(Level::Manifest, Some(&target)),
             reproducible: given.reproducible,
         },
+        pin_sources: output.attestations.provenance.is_some(),
     }
 }

@@ -30,6 +30,8 @@ pub mod digest_files;
 pub mod file;
 mod product;
 
+pub mod annotations;
+
 pub use product::{BuiltIndex, Product};
 
 /// An image as it leaves the build: its documents, byte for byte, and where the layers' bytes are.

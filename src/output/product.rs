@@ -1,5 +1,7 @@
 //! What a job puts out: an image, or an index of several.
 
+use std::collections::BTreeMap;
+
 use super::BuiltImage;
 use crate::image::{Descriptor, Digest, Family, Index, MediaType, json};
 
@@ -8,6 +10,8 @@ use crate::image::{Descriptor, Digest, Family, Index, MediaType, json};
 pub struct Product {
     images: Vec<BuiltImage>,
     index: Option<BuiltIndex>,
+    /// What a layout says of it.
+    annotations: BTreeMap<String, String>,
 }
 
 /// An index as it leaves the build, byte for byte.
@@ -23,7 +27,7 @@ impl BuiltIndex {
     pub fn new(
         family: Family,
         manifests: Vec<Descriptor>,
-        annotations: std::collections::BTreeMap<String, String>,
+        annotations: BTreeMap<String, String>,
     ) -> Self {
         let index = Index {
             schema_version: 2,
@@ -46,6 +50,7 @@ impl From<BuiltImage> for Product {
         Self {
             images: vec![image],
             index: None,
+            annotations: BTreeMap::new(),
         }
     }
 }
@@ -53,8 +58,17 @@ impl From<BuiltImage> for Product {
 impl Product {
     /// Puts images under an index that points to them.
     pub fn new(images: Vec<BuiltImage>, index: BuiltIndex) -> Self {
-        let index = Some(index);
-        Self { images, index }
+        Self {
+            images,
+            index: Some(index),
+            annotations: BTreeMap::new(),
+        }
+    }
+
+    /// Adds annotations of the descriptor by which a layout points to this.
+    pub fn annotated(mut self, annotations: BTreeMap<String, String>) -> Self {
+        self.annotations = annotations;
+        self
     }
 
     pub fn images(&self) -> &[BuiltImage] {
@@ -89,13 +103,10 @@ impl Product {
 
     /// Returns the descriptor by which an OCI layout points to this.
     pub fn descriptor(&self) -> Descriptor {
-        match &self.index {
-            Some(index) => Descriptor::new(
-                index.media_type.clone(),
-                index.digest.clone(),
-                index.bytes.len() as u64,
-            ),
-            None => self.images[0].descriptor(),
-        }
+        let size = self.bytes().len() as u64;
+        let mut descriptor =
+            Descriptor::new(self.media_type().clone(), self.digest().clone(), size);
+        descriptor.annotations = self.annotations.clone();
+        descriptor
     }
 }

@@ -50,6 +50,7 @@ pub use client::Client;
 pub use credentials::Credentials;
 pub use endpoints::Endpoints;
 pub use error::{Answer, Code, Error, RequestLine};
+pub use every::Member;
 pub use pull::RemoteImage;
 pub use push::{Pushed, Source};
 

@@ -42,15 +42,7 @@ pub struct RemoteImage {
 impl RemoteImage {
     /// Returns the layers, lowest first.
     pub fn layers(&self) -> Vec<Layer> {
-        let descriptors = self.manifest.layers.iter().cloned();
-        let diff_ids = self.config.rootfs.diff_ids.iter().cloned();
-        descriptors
-            .zip(diff_ids)
-            .map(|(descriptor, diff_id)| Layer {
-                descriptor,
-                diff_id,
-            })
-            .collect()
+        self.manifest.layers_of(&self.config)
     }
 }
 
@@ -75,14 +67,14 @@ type Cell = Arc<OnceCell<Arc<RemoteImage>>>;
 #[derive(Debug, Clone)]
 pub(super) struct Document {
     pub(super) media_type: MediaType,
-    digest: Digest,
+    pub(super) digest: Digest,
     pub(super) bytes: Bytes,
 }
 
 const MANIFEST_LIMIT: u64 = 8 << 20;
 const CONFIG_LIMIT: u64 = 32 << 20;
 /// An index may hold an index; deeper than this nobody goes.
-const DEPTH: usize = 3;
+pub(super) const DEPTH: usize = 3;
 /// Tries for an image that need not be there.
 const EXISTING_ATTEMPTS: u32 = 6;
 /// Tries for a mirror that another place follows.
@@ -238,20 +230,13 @@ impl Client {
     }
 
     /// Makes an image of its manifest: fetches its config.
-    pub(super) async fn image_of(
+    async fn image_of(
         &self,
         source: &ImageRef,
         document: Document,
         retry: Retry,
     ) -> Result<RemoteImage, Error> {
-        if !document.media_type.is_manifest() {
-            return Err(Error::NotAnImage {
-                reference: source.to_string(),
-                media_type: document.media_type.0,
-            });
-        }
-        let source = source.with_digest(document.digest.clone());
-        let manifest: Manifest = parse(&document.bytes, &source, "manifest")?;
+        let (source, manifest) = self.manifest_of(source, &document)?;
         let config_bytes = self.document_blob(&source, &manifest.config, retry).await?;
         let config: ImageConfig = parse(&config_bytes, &source, "config")?;
         if config.rootfs.diff_ids.len() != manifest.layers.len() {
@@ -272,6 +257,23 @@ impl Client {
             config,
             config_bytes,
         })
+    }
+
+    /// Reads a manifest, and returns its name by digest too.
+    pub(super) fn manifest_of(
+        &self,
+        source: &ImageRef,
+        document: &Document,
+    ) -> Result<(ImageRef, Manifest), Error> {
+        if !document.media_type.is_manifest() {
+            return Err(Error::NotAnImage {
+                reference: source.to_string(),
+                media_type: document.media_type.0.clone(),
+            });
+        }
+        let source = source.with_digest(document.digest.clone());
+        let manifest = parse(&document.bytes, &source, "manifest")?;
+        Ok((source, manifest))
     }
 
     /// Pulls a manifest or an index and verifies its digest, where the reference has one.

@@ -235,7 +235,7 @@ mod tests {
     #[test]
     fn combinations() {
         #[rustfmt::skip] // a table keeps its columns
-        let cases: [(&str, &[Pair], &str); 39] = [
+        let cases: [(&str, &[Pair], &str); 47] = [
             ("",                                               &[], "you must provide --destination, or use --no-push"),
             ("--tar-path=/t",                                  &[], "you must provide --destination, or use --no-push"),
             ("--no-push",                                      &[("KANIKO_NO_PUSH", "false")], "you must provide --destination, or use --no-push"),
@@ -264,6 +264,14 @@ mod tests {
             ("--no-push --image-name-tag-with-digest-file=f",  &[], "you must provide --destination if setting ImageNameTagDigestFile"),
             ("--no-push --custom-platform=a/b/c/d",            &[], "Invalid platform"),
             ("--no-push --platform=linux/amd64,linux/arm64 --tar-path=t", &[], "--tar-path holds one image and cannot be used with several platforms, use --oci-layout-path"),
+            ("--no-push --sbom --image-format=docker",         &[], "--sbom and --provenance need an OCI index and cannot be used with --image-format=docker"),
+            ("--no-push --provenance --tar-path=t",            &[], "--tar-path writes a Docker schema2 tarball, which can hold neither an SBOM nor a provenance, use --oci-layout-path"),
+            ("--no-push --provenance=false --tar-path=t",      &[], "fine"),
+            ("--no-push --annotation=index:a=b",               &[], "an --annotation of an index needs one, which only several platforms, --sbom or --provenance make"),
+            ("--output=type=docker,dest=t --sbom",             &[], "an --output of another type than oci or registry can hold neither an SBOM nor a provenance"),
+            ("--no-push --annotation=index:a=b --sbom",        &[], "fine"),
+            ("--no-push --annotation=manifest-descriptor:a=b --image-format=docker", &[], "an --annotation beyond the manifest cannot be used with --image-format=docker, whose indexes have none"),
+            ("--no-push --annotation=manifest[linux/s390x]:a=b", &[], "an --annotation is for linux/s390x, which is not built"),
             ("--no-push --label=x",                            &[], "labels must be of the form key=value, got x"),
             ("--no-push --snapshot-mode=fast",                 &[], "fast is not a valid snapshot mode"),
             ("--no-push --snapshotMode=fast",                  &[], "fast is not a valid snapshot mode"),

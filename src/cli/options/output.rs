@@ -1,21 +1,23 @@
 //! What comes out and where it goes.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::export::{Asked, outputs};
 use super::{Given, Report};
-use crate::cli::Error;
-use crate::cli::value;
+use crate::attest;
 use crate::cli::values::Values;
+use crate::cli::{Error, annotation, attestation, value};
 use crate::image::{Compression, Family, ImageRef};
+use crate::output::annotations::Annotations;
 use crate::output::export::Export;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Output {
     pub destinations: Vec<Destination>,
     pub push: bool,
-    pub annotations: BTreeMap<String, String>,
+    pub annotations: Annotations,
+    /// What is stated about the image.
+    pub attestations: attest::Options,
     /// Absent: the base image's.
     pub format: Option<Family>,
     pub compression: Compression,
@@ -92,7 +94,8 @@ impl Output {
             push: push && !(has_outputs && destinations.is_empty()),
             destinations,
             exports,
-            annotations: values.pairs("annotation").into_iter().collect(),
+            annotations: annotations(values),
+            attestations: attestation::options(values),
             format: given_format.or(oci),
             compression: match values.text("compression") {
                 "zstd" => Compression::Zstd,
@@ -114,6 +117,15 @@ impl Output {
                 .map(|dir| given.absolute(dir)),
         })
     }
+}
+
+fn annotations(values: &Values) -> Annotations {
+    let given = values
+        .list("annotation")
+        .iter()
+        .map(|text| annotation::parse(text));
+    let given = given.flat_map(|parsed| parsed.expect("the value was checked"));
+    Annotations(given.collect())
 }
 
 pub(in crate::cli) fn destinations(values: &Values) -> Result<Vec<Destination>, Error> {

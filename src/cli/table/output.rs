@@ -6,7 +6,8 @@ use crate::cli::value::Kind::*;
 
 #[rustfmt::skip] // a table keeps its columns
 pub const FLAGS: &[Flag] = &[
-    flag("annotation",        ' ', KeyValue, "", Works, "Annotation of the image manifest as key=value; repeatable"),
+    flag("annotation",        ' ', Annotation, "", Works, "Annotation of the image manifest as key=value, or with manifest:, index:, manifest-descriptor: or index-descriptor: in front of another document; repeatable"),
+    flag("attest",            ' ', Attest,   "", Works, "Statement about the image, as type=sbom or type=provenance with the options of those flags; repeatable"),
     flag("compressed-caching", ' ', Bool,    "true", Holds("layers are streamed and never kept in memory"), "Holds by design: layers are never kept in memory"),
     flag("compression",       ' ', Choice(&["gzip", "zstd"]), "", Works, "Compression of new layers: gzip or zstd"),
     flag("compression-level", ' ', Int,      "-1", Works, "Compression level; the fastest if not above 0"),
@@ -14,7 +15,9 @@ pub const FLAGS: &[Flag] = &[
     flag("no-push",           ' ', Bool,     "false", Works, "Do not push the image"),
     flag("oci-layout-path",   ' ', Text,     "", Works, "Directory for the image as an OCI layout"),
     flag("output",            'o', List,     "", Works, "Where else the image or its files go: type=local|tar|oci|docker,dest=PATH, with - for standard output, or type=registry,name=IMAGE; repeatable"),
+    flag("provenance",        ' ', Provenance, "", Works, "Attach how the image was made, with options such as mode=min, mode=max, builder-id=URI"),
     flag("report",            ' ', List,     "", Works, "File for a report of the build, as FILE.json or FILE.html; repeatable"),
+    flag("sbom",              ' ', Sbom,     "", Works, "Attach a list of the packages in the image"),
     flag("tar-path",          ' ', Text,     "", Works, "File for the image as a docker-save tarball"),
 ];
 

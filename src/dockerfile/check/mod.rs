@@ -13,6 +13,7 @@ use std::fmt;
 
 use super::{Dockerfile, Span};
 pub use settings::Settings;
+pub use stage::names_secret;
 
 /// What a check looks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

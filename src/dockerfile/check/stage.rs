@@ -97,7 +97,7 @@ pub(super) fn secret_message(keyword: &str, name: &str) -> String {
 }
 
 /// Whether a variable's name says that it holds a secret.
-pub(super) fn names_secret(name: &str) -> bool {
+pub fn names_secret(name: &str) -> bool {
     const SECRET: [&str; 10] = [
         "apikey",
         "auth",
