@@ -26,6 +26,8 @@ mod mount;
 mod permission;
 mod pull;
 mod push;
+#[cfg(test)]
+mod push_faults;
 mod server;
 mod spare;
 #[cfg(test)]
