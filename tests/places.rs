@@ -218,4 +218,7 @@ fn contexts_and_dockerfiles_of_the_wrong_kind() {
         .failed(1, "invalid --cache-repo `oci:`: it names no directory");
     let refused = t.build(["--no-push", "--dockerfile", "tree"]);
     refused.failed(1, "`--dockerfile` names a file, such as");
+    fs_err::create_dir(t.context().join(".dockerignore")).unwrap();
+    let refused = t.build(["--no-push"]).failed(1, "/.dockerignore`");
+    assert!(!refused.stderr.contains("--dockerfile"), "{refused}");
 }

@@ -12,6 +12,7 @@ mod lookup;
 pub mod dockerignore;
 
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -190,10 +191,15 @@ impl Error {
                 Some(format!("an archive is given as `tar://{}`", path.display()))
             }
             Self::Read { path, source } if source.kind() == io::ErrorKind::IsADirectory => {
-                Some(format!(
-                    "`--dockerfile` names a file, such as `{}`; `--context` names a directory",
-                    path.join("Dockerfile").display()
-                ))
+                // The other files that are read are ignore files.
+                let name = path.file_name().unwrap_or_default();
+                let is_dockerfile = !name.as_bytes().ends_with(b".dockerignore");
+                is_dockerfile.then(|| {
+                    format!(
+                        "`--dockerfile` names a file, such as `{}`; `--context` names a directory",
+                        path.join("Dockerfile").display()
+                    )
+                })
             }
             Self::Bucket { source, .. } => source.help(),
             Self::Git(error) => error.help(),
