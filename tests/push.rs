@@ -1,6 +1,7 @@
 //! `executor push`: images that were put out earlier, or that could not be pushed, get to a registry.
 
 use crate::support::{Image, Registry, Reply, Sandbox, Web, base, tool};
+use crate::surroundings::through_env;
 
 /// An application on the base image.
 fn application() -> Sandbox {
@@ -314,7 +315,9 @@ fn a_push_that_is_told_to_stop_stops() {
         (rustix::process::Signal::HUP, 129, "SIGHUP"),
         (rustix::process::Signal::QUIT, 131, "SIGQUIT"),
     ] {
-        let mut command = t.command(["push", layout.to_str().unwrap(), &destination]);
+        let command = t.command(["push", layout.to_str().unwrap(), &destination]);
+        // The tests themselves may have been started by `nohup` or in the background of a script.
+        let mut command = through_env("--default-signal=HUP,QUIT", &command);
         command.stderr(std::process::Stdio::piped());
         let child = command.spawn().unwrap();
         asked.recv().unwrap();

@@ -4,10 +4,10 @@ use std::process::Command;
 
 use crate::support::{Sandbox, requires};
 
-/// Returns `command` as `env` starts it with some signals ignored, as processes of careless parents are.
-fn ignoring(signals: &str, command: &Command) -> Command {
+/// Returns `command` as `env` starts it: `--ignore-signal=CHLD`, as careless parents do, or `--default-signal=HUP`.
+pub fn through_env(option: &str, command: &Command) -> Command {
     let mut env = Command::new("env");
-    env.arg(format!("--ignore-signal={signals}"))
+    env.arg(option)
         .arg(command.get_program())
         .args(command.get_args())
         .current_dir(command.get_current_dir().unwrap())
@@ -24,7 +24,7 @@ fn ignored_signals_change_nothing() {
     let t = Sandbox::new();
     t.dockerfile(&format!("FROM {}\nRUN exit 7\n", t.base()));
     let args = ["--no-push", "--context", t.context().to_str().unwrap()].map(str::to_owned);
-    let output = ignoring("CHLD,PIPE,HUP", &t.command(args))
+    let output = through_env("--ignore-signal=CHLD,PIPE,HUP", &t.command(args))
         .output()
         .unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
