@@ -62,6 +62,12 @@
 //! Files of `type=local` belong to whoever builds, and come on top of what the directory has; nothing there is deleted. An archive on standard
 //! output has it alone: what commands print goes to standard error.
 //!
+//! # Caches that are carried
+//!
+//! `executor cache-mount` writes caches as an image with a layer for each, so that every registry can keep them, equal layers are not pushed
+//! again, and what checks images checks them. The descriptor says which cache a layer is: the name of its directory, which is a hash, and
+//! beside it the id. An import replaces a cache as a whole, while nobody uses it; files of two machines are never mixed.
+//!
 //! # Files called `.wh.`
 //!
 //! A file of that name, from an archive, a context or a command, is a file in its stage like any other (language spec TAR-5), and other stages

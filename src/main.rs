@@ -7,8 +7,8 @@ use std::process::ExitCode;
 
 use executor::cli::env::Environment;
 use executor::cli::{
-    self, BuildArguments, Command, Helper, JobArguments, Place, PruneArguments, PushArguments,
-    WarmArguments,
+    self, BuildArguments, CarryArguments, Command, Helper, JobArguments, Place, PruneArguments,
+    PushArguments, WarmArguments,
 };
 use executor::execute::run;
 use executor::interrupt::Interrupt;
@@ -38,6 +38,7 @@ fn main() -> ExitCode {
         Ok(Command::Push(arguments)) => push(&arguments),
         Ok(Command::Warm(arguments)) => warm(&arguments),
         Ok(Command::Prune(arguments)) => prune(&arguments),
+        Ok(Command::Carry(arguments)) => carry(&arguments),
         Ok(Command::Job(arguments)) => manifest(&arguments),
         Ok(Command::Login(login)) => told(login.store(&Environment::of_process())),
         Ok(Command::Logout(registry)) => told(cli::forget(&registry, &Environment::of_process())),
@@ -183,6 +184,33 @@ fn prune(arguments: &PruneArguments) -> u8 {
     match asked {
         Ok(asked) => job::prune(&asked).map_or_else(|error| report::failure(&error), |()| 0),
         Err(mistake) => report::mistake(&mistake),
+    }
+}
+
+fn carry(arguments: &CarryArguments) -> u8 {
+    let progress = log::Progress::default();
+    match arguments.log() {
+        Ok(options) => log::start(options, &progress),
+        Err(mistake) => return report::mistake(&mistake),
+    }
+    let asked = match with_place(|place| arguments.resolve(&Environment::of_process(), place)) {
+        Ok(asked) => asked,
+        Err(mistake) => return report::mistake(&mistake),
+    };
+    let interrupt = Interrupt::install().and_then(|interrupt| {
+        watch(&interrupt, &progress, "error carrying caches")?;
+        Ok(interrupt)
+    });
+    match interrupt {
+        Ok(interrupt) => {
+            job::carry(&asked, &interrupt).map_or_else(|error| report::failure(&error), |()| 0)
+        }
+        Err(error) => {
+            report::print(&format!(
+                "error carrying caches: cannot prepare the process: {error}\n"
+            ));
+            1
+        }
     }
 }
 

@@ -11,6 +11,7 @@ mod cache_concurrent;
 mod cache_damage;
 mod cache_dir;
 mod cache_keys;
+mod cache_mounts;
 mod cache_reasons;
 mod cache_truth;
 mod checks;

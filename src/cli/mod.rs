@@ -6,6 +6,7 @@
 mod annotation;
 mod args;
 mod attestation;
+mod cache_mount;
 mod checks;
 pub mod env;
 pub mod features;
@@ -32,6 +33,7 @@ use table::EXECUTOR;
 use usage::Page;
 use values::Values;
 
+pub use cache_mount::{Carry, CarryArguments, CarryPlace, Direction};
 pub use helper::Helper;
 pub use job::JobArguments;
 pub use login::{Login, Password, forget};
@@ -49,6 +51,7 @@ pub enum Command {
     Push(PushArguments),
     Warm(WarmArguments),
     Prune(PruneArguments),
+    Carry(CarryArguments),
     /// Print a Kubernetes Job.
     Job(JobArguments),
     Login(Login),
@@ -219,6 +222,7 @@ const PAGE: Page = Page {
     usage: &["executor [flags]", "executor [command]"],
     commands: &[
         ("cache", prune::PAGE.about),
+        ("cache-mount", cache_mount::PAGE.about),
         ("completion", manual::COMPLETION.about),
         ("help", "Help about any command"),
         ("job", job::PAGE.about),
@@ -238,6 +242,7 @@ fn page(command: &str) -> Option<&'static Page> {
         "completion" => Some(&manual::COMPLETION),
         "man" => Some(&manual::MAN),
         "cache" => Some(&prune::PAGE),
+        "cache-mount" => Some(&cache_mount::PAGE),
         "job" => Some(&job::PAGE),
         "index" => Some(&push::INDEX),
         "login" => Some(&login::LOGIN),
@@ -306,6 +311,7 @@ fn subcommand(name: &str, page: &'static Page, args: &[String]) -> Result<Comman
         "completion" => Ok(Command::Print(manual::completion(&parsed.positional)?)),
         "man" => Ok(Command::Print(manual::page())),
         "cache" => Ok(Command::Prune(prune::prune(parsed)?)),
+        "cache-mount" => Ok(Command::Carry(cache_mount::carry(parsed)?)),
         "index" => Ok(Command::Push(push::index(parsed)?)),
         "push" => Ok(Command::Push(push::push(parsed)?)),
         "warm" => Ok(Command::Warm(warm::warm(parsed)?)),

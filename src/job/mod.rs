@@ -2,6 +2,7 @@
 //!
 //! In order, as users of kaniko know it: the context and its Dockerfile, the permission to push, the build, the outputs, the push.
 
+mod cache_mounts;
 mod checks;
 mod error;
 mod index;
@@ -35,6 +36,7 @@ use crate::{context, output, registry, report};
 
 use reports::Reports;
 
+pub use cache_mounts::{CarryError, carry};
 pub use error::{Error, Findings};
 pub use prune::{PruneError, prune};
 pub use push::push;

@@ -1,6 +1,7 @@
 //! Every flag, as a table: how it is spelled, what values it takes, and what it does today.
 
 mod build;
+mod cache_mount;
 mod job;
 mod output;
 mod prune;
@@ -102,6 +103,13 @@ pub const INDEX: &[&[Flag]] = &[
 pub const WARM: &[&[Flag]] = &[warm::FLAGS, registry::FLAGS, registry::PULLING];
 /// The flags of `executor cache prune`.
 pub const PRUNE: &[&[Flag]] = &[prune::FLAGS, registry::FLAGS, registry::WRITING];
+/// The flags of `executor cache-mount`.
+pub const CACHE_MOUNT: &[&[Flag]] = &[
+    cache_mount::FLAGS,
+    registry::FLAGS,
+    registry::PULLING,
+    registry::WRITING,
+];
 /// The flags of `executor job`.
 pub const JOB: &[&[Flag]] = &[
     job::FLAGS,
@@ -127,7 +135,7 @@ mod tests {
 
     #[test]
     fn rows_make_sense() {
-        for table in [EXECUTOR, PUSH, INDEX, JOB, LOGIN, WARM, PRUNE] {
+        for table in [EXECUTOR, PUSH, INDEX, JOB, LOGIN, WARM, PRUNE, CACHE_MOUNT] {
             let flags: Vec<&Flag> = table.iter().copied().flatten().collect();
             let mut spellings = BTreeSet::new();
             for flag in &flags {

@@ -15,6 +15,7 @@
 //! Language spec 3.4.
 
 mod cache;
+pub mod kept;
 mod keyring;
 mod secret;
 mod ssh;
@@ -384,6 +385,7 @@ impl Work<'_> {
             // Another stage or build may have been faster.
             if !whole() {
                 self.make_cache(mount, tree, &slot)?;
+                kept::write_id(&key, id).map_err(|source| fail(&key, source))?;
             }
         }
         self.caches.insert(key, target.clone());

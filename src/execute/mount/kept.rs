@@ -1,0 +1,111 @@
+//! Caches of `RUN` mounts as they lie on disk, for who carries them elsewhere.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use super::cache::{self, Cache, Taken};
+use crate::interrupt::{Interrupt, Interrupted};
+use crate::plan::Sharing;
+
+/// The file beside a cache's directories that says what mounts call it.
+const ID: &str = "id";
+/// No id is longer.
+const ID_LIMIT: u64 = 4 << 10;
+
+/// A cache that is there.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Kept {
+    /// The name of its directory, by which builds find it.
+    pub key: String,
+    /// What mounts call it; unknown of caches that older versions made.
+    pub id: Option<String>,
+}
+
+/// A cache that nobody else changes meanwhile.
+#[derive(Debug)]
+pub struct Held {
+    /// The directory that has its content.
+    pub slot: PathBuf,
+    _lock: OwnedFd,
+}
+
+/// Why a cache cannot be held.
+#[derive(Debug, thiserror::Error)]
+pub enum HoldError {
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
+    #[error("cannot use the cache `{}`", .dir.display())]
+    Io { dir: PathBuf, source: io::Error },
+}
+
+/// Lists the caches below `mounts` that have content everybody sees, sorted.
+pub fn kept(mounts: &Path) -> io::Result<Vec<Kept>> {
+    let mut kept = Vec::new();
+    let entries = match fs_err::read_dir(mounts) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(kept),
+        entries => entries?,
+    };
+    for entry in entries {
+        let dir = entry?.path();
+        let key = dir.file_name().and_then(|name| name.to_str());
+        if let Some(key) = key.filter(|key| is_key(key))
+            && content(&dir.join("0")).is_dir()
+        {
+            let id = read_id(&dir);
+            let key = key.to_owned();
+            kept.push(Kept { key, id });
+        }
+    }
+    kept.sort();
+    Ok(kept)
+}
+
+/// Tells whether a text can be the name of a cache's directory.
+pub fn is_key(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// Waits until nobody uses the cache called `key`, and holds it.
+///
+/// # Errors
+/// [`HoldError`].
+pub fn hold(mounts: &Path, key: &str, interrupt: &Interrupt) -> Result<Held, HoldError> {
+    let dir = mounts.join(key);
+    match Cache::take(&dir, Sharing::Locked, interrupt) {
+        Ok(Cache { slot, lock }) => Ok(Held { slot, _lock: lock }),
+        Err(Taken::Interrupted(interrupted)) => Err(interrupted.into()),
+        Err(Taken::Io(source)) => Err(HoldError::Io { dir, source }),
+    }
+}
+
+impl Held {
+    /// Puts a directory in the place of the content.
+    pub fn replace(&self, with: &Path) -> io::Result<()> {
+        let content = content(&self.slot);
+        if content.is_dir() {
+            fs_err::remove_dir_all(&content)?;
+        }
+        fs_err::rename(with, content)
+    }
+}
+
+/// The name of the content in the directory that [`Held::slot`] is.
+pub const CONTENT: &str = cache::CONTENT;
+
+fn content(slot: &Path) -> PathBuf {
+    slot.join(CONTENT)
+}
+
+/// Writes down what mounts call a cache; whoever cannot read it later still finds the cache.
+pub fn write_id(dir: &Path, id: &str) -> io::Result<()> {
+    fs_err::write(dir.join(ID), id)
+}
+
+fn read_id(dir: &Path) -> Option<String> {
+    use std::io::Read as _;
+    let mut text = String::new();
+    let file = fs_err::File::open(dir.join(ID)).ok()?;
+    file.take(ID_LIMIT).read_to_string(&mut text).ok()?;
+    Some(text)
+}

@@ -1,0 +1,95 @@
+//! `executor cache-mount`: caches of `RUN` mounts carried from one machine to another.
+
+use crate::support::{Sandbox, requires};
+
+/// Builds with two caches, which count how often they were seen, and returns what the image says.
+fn build(t: &Sandbox, cache: &str) -> String {
+    fs_err::create_dir_all(t.path(cache)).unwrap();
+    t.dockerfile(&format!(
+        "FROM {}\nRUN --mount=type=cache,id=one,target=/c,uid=7,mode=0750 --mount=type=cache,target=/d \\\n    \
+         echo x >> /c/n; chmod 4711 /c/n; echo y >> /d/n; stat -c %a,%u /c /c/n > /out; cat /c/n /d/n >> /out\n",
+        t.base()
+    ));
+    let image = t.build_and_pull("app", [format!("--cache-dir={}", t.path(cache).display())]);
+    image.text("out").replace('\n', " ")
+}
+
+#[test]
+fn there_and_back() {
+    requires!(root);
+    let t = Sandbox::new();
+    let path = |name: &str| t.path(name).display().to_string();
+    assert_eq!(build(&t, "first"), "750,7 4711,0 x y ");
+    let reference = t.tag("caches:v1");
+    let places = [
+        path("layout"),
+        format!("oci:{}", path("other")),
+        path("caches.tar"),
+        reference,
+    ];
+    for (number, place) in places.iter().enumerate() {
+        let carry = |args: &[String]| {
+            let words = args.iter().map(String::as_str);
+            t.executor(["cache-mount"].into_iter().chain(words))
+        };
+        let from = format!("--cache-dir={}", path("first"));
+        carry(&["export".into(), from, format!("--to={place}")]).succeeded();
+        // each machine has its own directory
+        let cache = format!("machine-{number}");
+        fs_err::create_dir(t.path(&cache)).unwrap();
+        let into = format!("--cache-dir={}", path(&cache));
+        let import = ["import".into(), into, format!("--from={place}")];
+        carry(&import).succeeded();
+        // twice, as the second replaces the first
+        let finished = carry(&import).succeeded();
+        assert!(
+            finished.stderr.contains("Importing the cache one"),
+            "{finished}"
+        );
+        assert_eq!(build(&t, &cache), "750,7 4711,0 x x y y ", "{place}");
+        let left: Vec<_> = fs_err::read_dir(t.path(&cache)).unwrap().collect();
+        assert_eq!(left.len(), 1, "only the caches are left: {left:?}");
+    }
+}
+
+#[test]
+fn some_of_them() {
+    requires!(root);
+    let t = Sandbox::new();
+    let path = |name: &str| t.path(name).display().to_string();
+    build(&t, "first");
+    let (from, to) = (
+        format!("--cache-dir={}", path("first")),
+        format!("--to={}", path("layout")),
+    );
+    t.executor(["cache-mount", "export", &from, &to, "--id=/d"])
+        .succeeded();
+    fs_err::create_dir(t.path("second")).unwrap();
+    let (into, back) = (
+        format!("--cache-dir={}", path("second")),
+        format!("--from={}", path("layout")),
+    );
+    t.executor(["cache-mount", "import", &into, &back])
+        .succeeded();
+    assert_eq!(build(&t, "second"), "750,7 4711,0 x y y ");
+    #[rustfmt::skip] // a table keeps its columns
+    let cases: [(&[&str], &str); 6] = [
+        (&["import", &into, &back, "--id=one"], "there is no cache called `one`"),
+        (&["export", &from, &to, "--id=none"],  "there is no cache called `none`"),
+        (&["export", &from],                    "say where the caches go with --to"),
+        (&["import", &from, &to],               "say where the caches come from with --from"),
+        (&["carry", &to],                       "unknown command \"carry\""),
+        (&[],                                   "executor cache-mount export, or import"),
+    ];
+    for (args, message) in cases {
+        let args = ["cache-mount"].iter().chain(args);
+        t.executor(args).failed(1, message);
+    }
+    // an image that is none of caches
+    let image = format!("--oci-layout-path={}", path("image"));
+    t.dockerfile("FROM scratch\nCOPY Dockerfile /\n");
+    t.build(["--no-push", &image]).succeeded();
+    let back = format!("--from={}", path("image"));
+    t.executor(["cache-mount", "import", &into, &back])
+        .failed(1, "holds no caches");
+}
