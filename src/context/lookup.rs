@@ -203,7 +203,7 @@ mod tests {
             (&[general],                                     "[a]"),
             (&[general, ("ctx/app.dockerignore", "b")],      "[b]"),
             (&[general, ("ctx/app.dockerignore", "")],       "[]"),
-            (&[("ctx/.dockerignore", "!")],                  "cannot parse `$T/ctx/.dockerignore`"),
+            (&[("ctx/.dockerignore", "!")],                  "cannot parse line 1 of `$T/ctx/.dockerignore`"),
         ];
         for (files, want) in cases {
             let files: Vec<_> = files.iter().copied().chain([file]).collect();

@@ -166,9 +166,10 @@ pub enum Error {
     NoDockerfile { tried: Vec<PathBuf> },
     #[error("cannot read `{}`", .path.display())]
     Read { path: PathBuf, source: io::Error },
-    #[error("cannot parse `{}`", .path.display())]
+    #[error("cannot parse line {line} of `{}`", .path.display())]
     Ignore {
         path: PathBuf,
+        line: usize,
         source: dockerignore::Error,
     },
 }
@@ -306,7 +307,11 @@ pub fn open_named(location: &str, git: &GitOptions, means: Means<'_>) -> Result<
 }
 
 fn parse_ignore(path: PathBuf, text: &[u8]) -> Result<Matcher, Error> {
-    dockerignore::parse(text).map_err(|source| Error::Ignore { path, source })
+    dockerignore::parse(text).map_err(|failed| Error::Ignore {
+        path,
+        line: failed.line,
+        source: failed.error,
+    })
 }
 
 /// The files of a context, and what is known of them.

@@ -54,14 +54,29 @@ pub enum Error {
     Syntax { pattern: String },
 }
 
+/// A line of an ignore file that is no pattern.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{error}")]
+pub struct LineError {
+    /// Counted from 1.
+    pub line: usize,
+    pub error: Error,
+}
+
 /// Parses the content of an ignore file.
 ///
 /// # Errors
-/// [`Error`] for the first line that is no pattern.
-pub fn parse(text: &[u8]) -> Result<Matcher, Error> {
+/// [`LineError`] for the first line that is no pattern.
+pub fn parse(text: &[u8]) -> Result<Matcher, LineError> {
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
-    let lines = text.split(|b| *b == b'\n');
-    Matcher::new(lines.filter(|line| !line.starts_with(b"#")))
+    let mut patterns = Vec::new();
+    for (line, pattern) in (1..).zip(text.split(|b| *b == b'\n')) {
+        if !pattern.starts_with(b"#") {
+            let parsed = Pattern::parse(pattern);
+            patterns.extend(parsed.map_err(|error| LineError { line, error })?);
+        }
+    }
+    Ok(Matcher { patterns })
 }
 
 impl Matcher {
