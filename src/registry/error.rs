@@ -57,6 +57,11 @@ pub enum Error {
         what: &'static str,
         source: serde_json::Error,
     },
+    #[error("a web page came in place of the {what} of `{reference}`")]
+    WebPage {
+        reference: String,
+        what: &'static str,
+    },
     #[error("`{reference}` has the media type `{media_type}`, which is not an image")]
     NotAnImage {
         reference: String,
@@ -277,6 +282,7 @@ impl Error {
         matches!(
             self,
             Self::Document { .. }
+                | Self::WebPage { .. }
                 | Self::NotAnImage { .. }
                 | Self::Layers { .. }
                 | Self::NoPlatform { .. }
@@ -317,6 +323,9 @@ impl Error {
             Self::Permission { source, .. } => source.help().or_else(|| {
                 Some("check the name of the destination and its credentials".to_owned())
             }),
+            Self::WebPage { .. } => Some(
+                "is that address a registry? a proxy or a page to log in at may stand before it".to_owned(),
+            ),
             Self::KeptDamaged { .. } => Some(
                 "nobody can pull that blob until it is removed from the registry's storage; another --compression-level makes another blob of the same layer".to_owned(),
             ),

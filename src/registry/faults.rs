@@ -275,6 +275,18 @@ fn documents_that_break_off_are_asked_for_again() {
 }
 
 #[test]
+fn a_web_page_is_no_manifest() {
+    let net = net();
+    let server = open(|_, _| Reply::new(200).body("\n<!doctype html><title>Log in</title>"));
+    let platform = "linux/amd64".parse().unwrap();
+    let error = net
+        .block_on(client(&net, &[]).image(&server.image("a:1"), &platform))
+        .unwrap_err();
+    assert!(matches!(error, Error::WebPage { .. }), "{error}");
+    assert_eq!(server.lines().len(), 1);
+}
+
+#[test]
 fn a_registry_without_tls_that_fails_once_is_asked_again() {
     let net = net();
     let server = Scripted::start(|request, before| match (request.path.as_str(), before) {

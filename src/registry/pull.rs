@@ -431,9 +431,15 @@ pub(super) fn parse<T: DeserializeOwned>(
     reference: &ImageRef,
     what: &'static str,
 ) -> Result<T, Error> {
-    json::from_slice(bytes).map_err(|source| Error::Document {
-        reference: reference.to_string(),
-        what,
-        source,
+    json::from_slice(bytes).map_err(|source| {
+        let reference = reference.to_string();
+        match bytes.trim_ascii_start().first() {
+            Some(b'<') => Error::WebPage { reference, what },
+            _ => Error::Document {
+                reference,
+                what,
+                source,
+            },
+        }
     })
 }
