@@ -131,14 +131,22 @@ struct Root {
 impl Root {
     /// Opens a path below the root, symlinks of the image resolved inside of it.
     fn open(&self, path: &str) -> Result<OwnedFd, Failure> {
-        rustix::fs::openat2(
-            &self.tree,
-            path,
-            OFlags::PATH | OFlags::CLOEXEC,
-            Mode::empty(),
-            ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
-        )
-        .to(&format!("open `{path}` in the private root"))
+        let open = || {
+            rustix::fs::openat2(
+                &self.tree,
+                path,
+                OFlags::PATH | OFlags::CLOEXEC,
+                Mode::empty(),
+                ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
+            )
+        };
+        loop {
+            match open() {
+                // a rename elsewhere in the system happened during the look-up
+                Err(Errno::AGAIN) => {}
+                opened => return opened.to(&format!("open `{path}` in the private root")),
+            }
+        }
     }
 
     /// Lets no device node that an image brings or a command makes be opened: as root of a machine it would lead to the machine's
