@@ -1,4 +1,5 @@
 //! .NET's packages.
+
 use super::{Contents, Ecosystem, Package, Unreadable, json, packages};
 use crate::layer::LayerPath;
 
