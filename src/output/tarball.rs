@@ -38,7 +38,7 @@ pub fn write(path: &Path, image: &BuiltImage, destinations: &[String]) -> Result
     file.commit()
 }
 
-/// Like [`write`], into what is open already and called `path` in messages.
+/// Like [`write()`], into what is open already and called `path` in messages.
 pub fn write_to(
     out: impl io::Write,
     path: &Path,

@@ -50,7 +50,7 @@ impl Key {
     /// Returns a signature with the name of its kind in front, as ssh sends it; `hash` is for RSA keys only.
     ///
     /// # Errors
-    /// [`SignError::Sign`], [`SignError::Encoding`].
+    /// What the key or its encoding cannot do.
     pub fn sign(&self, message: &[u8], hash: HashAlg) -> Result<Vec<u8>, SignError> {
         match self {
             Self::Elliptic(key) => {
