@@ -21,10 +21,13 @@ requests() { grep -c '"[A-Z]* /v2/.* HTTP/' "$work/registry.log" || true; }
 
 rebuilds() {
   cached_dockerfile 1 >"$work/Dockerfile"
+  settle
   build_cached cache_cold
+  settle
   build_cached cache_full
   echo changed >"$work/context/many/0/0"
   build_cached cache_file
+  settle
   cached_dockerfile 2 >"$work/Dockerfile"
   local started
   started=$(cut -d' ' -f1 /proc/uptime)
