@@ -30,7 +30,7 @@ const EVERYTHING: [&str; 15] = [
 
 #[test]
 fn every_flag_has_its_place() {
-    requires!(manifest::possible(), "needs PyPI's kubernetes-validate");
+    requires!(manifest::possible(), "needs packages of PyPI");
     let mut t = Sandbox::new();
     t.env("FROM_HERE", "value");
     let finished = t.executor(EVERYTHING).succeeded();
@@ -107,7 +107,7 @@ fn every_flag_has_its_place() {
 #[test]
 fn a_job_builds_what_its_flags_say() {
     requires!(container::possible(), "needs root, runc and overlayfs");
-    requires!(manifest::possible(), "needs PyPI's kubernetes-validate");
+    requires!(manifest::possible(), "needs packages of PyPI");
     let mut t = Sandbox::with(Registry::basic_auth());
     let web = serve(repositories(&t).root, None);
     t.env("EXECUTOR_IMAGE", "registry.example.com/executor:latest");
@@ -148,7 +148,7 @@ const LONG: &str = "--job-name=a-name-with-no-less-than-60-characters-in-it-whic
 
 #[test]
 fn an_address_with_credentials_stays_in_a_secret() {
-    requires!(manifest::possible(), "needs PyPI's kubernetes-validate");
+    requires!(manifest::possible(), "needs packages of PyPI");
     let t = Sandbox::new();
     let args = [
         "job",
@@ -204,7 +204,7 @@ fn two_platforms(t: &Sandbox, context: &str) -> Vec<Value> {
 
 #[test]
 fn platforms_have_a_job_each() {
-    requires!(manifest::possible(), "needs PyPI's kubernetes-validate");
+    requires!(manifest::possible(), "needs packages of PyPI");
     let t = Sandbox::new();
     let web = serve(repositories(&t).root, None);
     let jobs = two_platforms(&t, &web.url("/app.git"));

@@ -39,7 +39,7 @@ mod platforms;
 mod prune;
 mod push;
 mod readme;
-mod readme_keys;
+mod readme_schemas;
 mod refusals;
 mod registry_process;
 mod regressions;

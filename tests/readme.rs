@@ -126,7 +126,7 @@ fn docker_run() {
 #[test]
 fn a_kubernetes_job() {
     requires!(container::possible(), "needs root, runc and overlayfs");
-    requires!(manifest::possible(), "needs PyPI's kubernetes-validate");
+    requires!(manifest::possible(), "needs packages of PyPI");
     validate(readme("Kubernetes"));
     let stage = Stage::new(true);
     let job = yaml(readme("Kubernetes"));
@@ -149,7 +149,7 @@ fn a_kubernetes_job() {
 #[test]
 fn gitlab_ci() {
     requires!(container::possible(), "needs root, runc and overlayfs");
-    requires!(manifest::possible(), "needs PyPI's kubernetes-validate");
+    requires!(manifest::possible(), "needs packages of PyPI");
     let stage = Stage::new(true);
     let job = &yaml(readme("GitLab CI"))["build"];
     assert_eq!(job["image"]["name"], DEBUG);
@@ -178,7 +178,7 @@ fn gitlab_ci() {
 #[test]
 fn a_jenkins_pod() {
     requires!(container::possible(), "needs root, runc and overlayfs");
-    requires!(manifest::possible(), "needs PyPI's kubernetes-validate");
+    requires!(manifest::possible(), "needs packages of PyPI");
     let stage = Stage::new(false);
     let parts: Vec<&str> = readme("Jenkins").split("'''").collect();
     let head = "apiVersion: v1\nkind: Pod\nmetadata: {name: agent}\n";
@@ -211,7 +211,7 @@ fn a_jenkins_pod() {
 #[test]
 fn a_tekton_task() {
     requires!(container::possible(), "needs root, runc and overlayfs");
-    requires!(manifest::possible(), "needs PyPI's kubernetes-validate");
+    requires!(manifest::possible(), "needs packages of PyPI");
     let stage = Stage::new(false);
     let task = &yaml(readme("Tekton"))["spec"];
     let step = &task["steps"][0];
@@ -257,7 +257,7 @@ fn a_tekton_task() {
 #[test]
 fn an_argo_workflow() {
     requires!(container::possible(), "needs root, runc and overlayfs");
-    requires!(manifest::possible(), "needs PyPI's kubernetes-validate");
+    requires!(manifest::possible(), "needs packages of PyPI");
     let stage = Stage::new(true);
     let workflow = &yaml(readme("Argo Workflows"))["spec"];
     let spec = &workflow["templates"][0]["container"];
@@ -282,7 +282,7 @@ fn an_argo_workflow() {
 #[test]
 fn skaffold() {
     requires!(container::possible(), "needs root, runc and overlayfs");
-    requires!(manifest::possible(), "needs PyPI's kubernetes-validate");
+    requires!(manifest::possible(), "needs packages of PyPI");
     let stage = Stage::new(false);
     let build = &yaml(readme("Skaffold"))["build"];
     let artifact = &build["artifacts"][0];
@@ -329,7 +329,7 @@ fn run_step(stage: &Stage, at: &str, args: &[String], configure: impl FnOnce(&mu
 #[test]
 fn cloud_build() {
     requires!(container::possible(), "needs root, runc and overlayfs");
-    requires!(manifest::possible(), "needs PyPI's kubernetes-validate");
+    requires!(manifest::possible(), "needs packages of PyPI");
     let stage = Stage::with(Registry::plain(), true);
     let step = &yaml(readme("Cloud Build"))["steps"][0];
     assert_eq!(step["name"], EXECUTOR);
@@ -358,7 +358,7 @@ fn cloud_build() {
 #[test]
 fn github_actions() {
     requires!(container::possible(), "needs root, runc and overlayfs");
-    requires!(manifest::possible(), "needs PyPI's kubernetes-validate");
+    requires!(manifest::possible(), "needs packages of PyPI");
     let stage = Stage::new(true);
     let job = &yaml(readme("GitHub Actions"))["jobs"]["image"];
     let step = &job["steps"][1];

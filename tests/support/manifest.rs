@@ -19,9 +19,10 @@ pub fn readme(heading: &str) -> &'static str {
     code.split_once("\n```").unwrap().0
 }
 
-/// Tells whether the packages are there that [`yaml`] and [`validate`] need.
+/// Tells whether the packages are there that reading and checking documents needs.
 pub fn possible() -> bool {
-    let output = python("import yaml, kubernetes_validate").output();
+    let packages = "import check_jsonschema, hera, kubernetes_validate, yaml";
+    let output = python(packages).output();
     output.is_ok_and(|output| output.status.success())
 }
 
@@ -40,6 +41,25 @@ pub fn validate(manifest: &str) {
     run(script, manifest);
 }
 
+/// Checks a document against a schema that `check-jsonschema` brings; returns what is wrong.
+pub fn conforms(schema: &str, text: &str) -> Result<(), String> {
+    let script = format!(
+        "from check_jsonschema import main\nmain(['--builtin-schema', 'vendor.{schema}', '--force-filetype', 'yaml', '-'])"
+    );
+    try_run(&script, text).map(drop)
+}
+
+/// Checks a workflow against the models of Argo's API: what they do not know is gone when it comes back from them.
+pub fn conforms_to_argo(text: &str) -> Result<(), String> {
+    let script = "import sys, yaml\n\
+        from hera.workflows.models import Workflow\n\
+        document = yaml.safe_load(sys.stdin)\n\
+        workflow = Workflow.model_validate(document)\n\
+        back = workflow.model_dump(by_alias=True, exclude_unset=True, mode='json')\n\
+        assert back == document, back";
+    try_run(script, text).map(drop)
+}
+
 fn python(script: &str) -> Command {
     let mut command = Command::new("python3");
     let packages = concat!(env!("CARGO_MANIFEST_DIR"), "/target/python");
@@ -49,6 +69,10 @@ fn python(script: &str) -> Command {
 
 #[track_caller]
 fn run(script: &str, input: &str) -> String {
+    try_run(script, input).unwrap_or_else(|errors| panic!("{errors}\n{input}"))
+}
+
+fn try_run(script: &str, input: &str) -> Result<String, String> {
     let mut child = python(script)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -59,9 +83,12 @@ fn run(script: &str, input: &str) -> String {
     stdin.write_all(input.as_bytes()).unwrap();
     drop(stdin);
     let output = child.wait_with_output().unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{errors}\n{input}");
-    String::from_utf8(output.stdout).unwrap()
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    let (printed, errors) = (text(output.stdout), text(output.stderr));
+    match output.status.success() {
+        true => Ok(printed),
+        false => Err(printed + &errors),
+    }
 }
 
 /// Returns the strings of a list.

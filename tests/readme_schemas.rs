@@ -1,16 +1,14 @@
-//! The README's examples for systems whose schemas no registry of packages carries: each key is one that the system's documentation has.
+//! The README's examples for systems other than Kubernetes, checked against the schemas that packages carry; where none does, each key is
+//! one that the system's documentation has.
 
 use serde_json::Value;
 
-use crate::support::manifest::{self, readme, yaml};
+use crate::support::manifest::{self, conforms, conforms_to_argo, readme, yaml};
 use crate::support::requires;
 
-/// Heading, where in the document (lists leave no trace), and what may stand there.
+/// Of what there is no schema: heading, where in the document (lists leave no trace), and what may stand there.
 #[rustfmt::skip] // a table keeps its columns
 const KEYS: &[(&str, &str, &str)] = &[
-    ("GitLab CI",      "",                                "build"),
-    ("GitLab CI",      "/build",                          "stage image script variables rules needs tags"),
-    ("GitLab CI",      "/build/image",                    "name entrypoint pull_policy"),
     ("Tekton",         "",                                "apiVersion kind metadata spec"),
     ("Tekton",         "/metadata",                       "name namespace labels annotations"),
     ("Tekton",         "/spec",                           "description params workspaces results steps volumes"),
@@ -19,15 +17,6 @@ const KEYS: &[(&str, &str, &str)] = &[
     ("Tekton",         "/spec/results",                   "name type description"),
     ("Tekton",         "/spec/steps",                     "name image command args env workingDir script securityContext volumeMounts"),
     ("Tekton",         "/spec/steps/securityContext",     "runAsUser runAsGroup privileged capabilities"),
-    ("Argo Workflows", "",                                "apiVersion kind metadata spec"),
-    ("Argo Workflows", "/metadata",                       "name generateName namespace labels annotations"),
-    ("Argo Workflows", "/spec",                           "entrypoint arguments templates volumes serviceAccountName"),
-    ("Argo Workflows", "/spec/volumes",                   "name secret"),
-    ("Argo Workflows", "/spec/volumes/secret",            "secretName items defaultMode optional"),
-    ("Argo Workflows", "/spec/volumes/secret/items",      "key path mode"),
-    ("Argo Workflows", "/spec/templates",                 "name inputs outputs container volumes"),
-    ("Argo Workflows", "/spec/templates/container",       "image command args env volumeMounts"),
-    ("Argo Workflows", "/spec/templates/container/volumeMounts", "name mountPath subPath readOnly"),
     ("Skaffold",       "",                                "apiVersion kind metadata build"),
     ("Skaffold",       "/build",                          "artifacts cluster tagPolicy"),
     ("Skaffold",       "/build/artifacts",                "image context kaniko"),
@@ -35,14 +24,13 @@ const KEYS: &[(&str, &str, &str)] = &[
     ("Skaffold",       "/build/artifacts/kaniko/buildArgs", "VERSION"),
     ("Skaffold",       "/build/cluster",                  "dockerConfig namespace timeout serviceAccount pullSecretName"),
     ("Skaffold",       "/build/cluster/dockerConfig",     "path secretName"),
-    ("Cloud Build",    "",                                "steps timeout options images substitutions"),
-    ("Cloud Build",    "/steps",                          "name args env dir id entrypoint waitFor secretEnv"),
-    ("GitHub Actions", "",                                "name on jobs env permissions"),
-    ("GitHub Actions", "/jobs",                           "image"),
-    ("GitHub Actions", "/jobs/image",                     "name runs-on steps env needs permissions"),
-    ("GitHub Actions", "/jobs/image/steps",               "name id uses with env run if"),
-    ("GitHub Actions", "/jobs/image/steps/with",          "args entrypoint"),
-    ("GitHub Actions", "/jobs/image/steps/env",           "DOCKER_AUTH_CONFIG"),
+];
+
+/// Heading, the schema as `check-jsonschema` calls it, and a key without which it is none.
+const SCHEMAS: [(&str, &str, &str); 3] = [
+    ("GitLab CI", "gitlab-ci", "script:"),
+    ("Cloud Build", "cloudbuild", "args:"),
+    ("GitHub Actions", "github-workflows", "runs-on:"),
 ];
 
 /// What says which version of a document it is.
@@ -71,7 +59,7 @@ fn check(heading: &str, path: &str, value: &Value) {
 
 #[test]
 fn keys_of_the_examples_are_known() {
-    requires!(manifest::possible(), "needs PyPI's kubernetes-validate");
+    requires!(manifest::possible(), "needs packages of PyPI");
     let mut headings: Vec<&str> = KEYS.iter().map(|row| row.0).collect();
     headings.dedup();
     for heading in headings {
@@ -82,4 +70,21 @@ fn keys_of_the_examples_are_known() {
         assert_eq!(document["apiVersion"], version);
         assert_eq!(document["kind"], kind);
     }
+}
+
+#[test]
+fn the_examples_conform_to_schemas() {
+    requires!(manifest::possible(), "needs packages of PyPI");
+    for (heading, schema, key) in SCHEMAS {
+        let example = readme(heading);
+        assert_eq!(conforms(schema, example), Ok(()), "{heading}");
+        let wrong = example.replacen(key, "unknown:", 1);
+        assert!(conforms(schema, &wrong).is_err(), "{heading}");
+    }
+    let argo = readme("Argo Workflows");
+    assert_eq!(conforms_to_argo(argo), Ok(()));
+    let unknown = argo.replacen("args:", "unknown:", 1);
+    assert!(conforms_to_argo(&unknown).is_err());
+    let wrong = argo.replacen("volumes:", "volumes: none #", 1);
+    assert!(conforms_to_argo(&wrong).is_err());
 }
