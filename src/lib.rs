@@ -25,7 +25,7 @@
 //! layout      image layer store
 //! registry    image log net store cloud
 //! rootfs      image layer
-//! context     interrupt image layer net cloud rootfs
+//! context     interrupt image log layer net cloud rootfs
 //! snapshot    image layer rootfs store
 //! cache       image dockerfile layer plan net registry store layout
 //! execute     interrupt image log layer plan net context rootfs dockerfile cache

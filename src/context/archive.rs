@@ -9,6 +9,7 @@ use url::Url;
 
 use super::Error;
 use crate::layer::{self, Limits, Reader, decompress};
+use crate::log::timeline::Timeline;
 use crate::net::redact::redacted;
 use crate::net::{Download, Get, Net};
 use crate::rootfs::{self, Rootfs};
@@ -42,14 +43,16 @@ pub fn from_file(path: &Path, root: &Rootfs) -> Result<(), Error> {
 ///
 /// # Errors
 /// [`Error::NoInput`] if that is a terminal or another device, from which no archive comes.
-pub fn from_stdin(root: &Rootfs) -> Result<(), Error> {
+pub fn from_stdin(timeline: &Timeline, root: &Rootfs) -> Result<(), Error> {
     let stdin = io::stdin();
     info!("To simulate EOF and exit, press 'Ctrl+D'");
     let kind = rustix::fs::fstat(&stdin).map(|stat| FileType::from_raw_mode(stat.st_mode));
     if !matches!(kind, Ok(kind) if kind != FileType::CharacterDevice) {
         return Err(Error::NoInput);
     }
-    unpack(stdin, root).map_err(|error| archive_error("standard input", error))?;
+    let name = "standard input";
+    let input = timeline.fetch(name, None).reading(stdin);
+    unpack(input, root).map_err(|error| archive_error(name, error))?;
     Ok(())
 }
 
@@ -64,15 +67,22 @@ pub fn from_url(url: &Url, net: &Net, root: &Rootfs) -> Result<Option<i64>, Erro
         let status = download.status;
         return Err(Error::Status { url: name, status });
     }
-    let time = from_download(&name, download, root)?;
+    let time = from_download(&name, download, net.timeline(), root)?;
     info!("Retrieved https tar file");
     info!("Extracted https tar file");
     Ok(Some(time))
 }
 
 /// Unpacks what an answer brings; returns when it was made, as the server says, else by its newest entry.
-pub fn from_download(name: &str, download: Download, root: &Rootfs) -> Result<i64, Error> {
+pub fn from_download(
+    name: &str,
+    download: Download,
+    timeline: &Timeline,
+    root: &Rootfs,
+) -> Result<i64, Error> {
     let modified = download.last_modified();
+    let size = download.size;
+    let download = download.counted_by(timeline.fetch(name, size));
     let unpacked = unpack(download.decoded(), root);
     let newest = unpacked.map_err(|error| archive_error(name, error))?;
     Ok(modified.unwrap_or(newest))

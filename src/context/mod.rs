@@ -353,7 +353,9 @@ fn files(
         Location::File(path) => archive::from_file(&means.current_dir.join(path), &root)?,
         Location::Object(object) => time = Some(fetch(&object, means, &root)?),
         Location::Web(url) => time = archive::from_url(&url, means.net, &root)?,
-        Location::Directory(_) | Location::Stdin => archive::from_stdin(&root)?,
+        Location::Directory(_) | Location::Stdin => {
+            archive::from_stdin(means.net.timeline(), &root)?;
+        }
     }
     Ok(Files {
         root: sub_directory(root, &below)?,
@@ -372,7 +374,7 @@ fn fetch(object: &bucket::Object, means: Means<'_>, root: &Rootfs) -> Result<i64
         name: name.clone(),
         source,
     })?;
-    let time = archive::from_download(&name, download, root)?;
+    let time = archive::from_download(&name, download, means.net.timeline(), root)?;
     info!("Extracted {name}");
     Ok(time)
 }

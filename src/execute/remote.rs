@@ -166,6 +166,8 @@ impl RemoteFile {
             });
         }
         let modified = download.last_modified();
+        let counting = means.net.timeline().fetch(&shown, download.size);
+        let download = download.counted_by(counting);
         let keep = |mut body: Box<dyn Read + Send>| {
             let mut copy = Hashing {
                 file: tempfile::tempfile_in(means.dir)?,

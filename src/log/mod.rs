@@ -3,11 +3,13 @@
 //!
 //! Only this program's own events are written; what libraries trace may show headers and credentials.
 
+pub mod ansi;
 pub mod page;
 pub mod progress;
 pub mod record;
 pub mod timeline;
 pub mod trace;
+pub mod transfer;
 pub mod units;
 
 mod line;

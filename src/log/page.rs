@@ -61,6 +61,7 @@ fn facts(record: &Record) -> Markup {
             (fact("pulled", &units::size(record.bytes.pulled)))
             (fact("pushed", &units::size(record.bytes.pushed)))
             (fact("skipped", &units::size(record.bytes.skipped)))
+            (fact("fetched", &units::size(record.bytes.fetched)))
             @if let Some(image) = &record.image {
                 (fact("image", &image.digest))
                 @for name in &image.pushed_to {

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::ansi;
+
 /// The display; clones share it. Without a terminal it does nothing.
 #[derive(Clone, Default)]
 pub struct Progress(Option<Arc<Display>>);
@@ -20,11 +22,20 @@ struct Display {
 /// One thing that is under way until this is dropped.
 pub struct Task(Option<ProgressBar>);
 
+/// What something that is under way said last, shown below it.
+#[derive(Clone, Default)]
+pub struct Tail(Option<ProgressBar>);
+
 /// The terminal belongs to a command until this is dropped.
 #[must_use = "the display comes back when this is dropped"]
 pub struct Lent(Option<Arc<Display>>);
 
 const TICK: Duration = Duration::from_millis(120);
+const TASK: &str = "  {spinner} {wide_msg} {elapsed} ";
+const TASK_WITH_TAIL: &str = "  {spinner} {wide_msg} {elapsed} \n    {prefix:.dim}";
+const TAIL_INDENT: usize = 4;
+const TRANSFER: &str = "  {wide_msg} [{bar:24}] {decimal_bytes} of {decimal_total_bytes} ";
+const TRANSFER_WITHOUT_END: &str = "  {spinner} {wide_msg} {decimal_bytes} ";
 
 impl Progress {
     /// Makes a display on standard error, if that is a terminal that can move its cursor.
@@ -41,29 +52,31 @@ impl Progress {
 
     /// Shows something that takes its time.
     pub fn task(&self, what: impl Into<Cow<'static, str>>) -> Task {
-        self.add(
-            ProgressBar::no_length(),
-            "  {spinner} {wide_msg} {elapsed} ",
-            what,
-        )
+        self.add(ProgressBar::no_length(), TASK, what)
     }
 
-    /// Shows something of a known size.
-    pub fn transfer(&self, what: impl Into<Cow<'static, str>>, size: u64) -> Task {
-        let template = "  {msg} [{bar:24}] {decimal_bytes} of {decimal_total_bytes} ";
-        self.add(ProgressBar::new(size), template, what)
+    /// Shows something that is transferred, and of how much, if that is known.
+    pub fn transfer(&self, what: impl Into<Cow<'static, str>>, size: Option<u64>) -> Task {
+        match size {
+            Some(size) => self.add(ProgressBar::new(size), TRANSFER, what),
+            None => self.add(ProgressBar::no_length(), TRANSFER_WITHOUT_END, what),
+        }
     }
 
     fn add(&self, bar: ProgressBar, template: &str, what: impl Into<Cow<'static, str>>) -> Task {
         let Some(display) = &self.0 else {
             return Task(None);
         };
-        let style = ProgressStyle::with_template(template).expect("the template is a right one");
         let bar = display.bars.add(bar);
-        bar.set_style(style.progress_chars("=> "));
+        bar.set_style(style(template));
         bar.set_message(printable(what.into()));
         bar.enable_steady_tick(TICK);
         Task(Some(bar))
+    }
+
+    /// Tells whether there is a display.
+    pub fn is_shown(&self) -> bool {
+        self.0.is_some()
     }
 
     /// Writes what is to stay, above the display.
@@ -119,6 +132,44 @@ impl Task {
             bar.inc(bytes);
         }
     }
+
+    /// Returns the place for what it says.
+    pub fn tail(&self) -> Tail {
+        Tail(self.0.clone())
+    }
+}
+
+impl Tail {
+    /// Shows a line in place of the last one; one in which there is nothing to see changes nothing.
+    pub fn show(&self, line: &[u8]) {
+        let Some(bar) = &self.0 else {
+            return;
+        };
+        let room = columns().saturating_sub(TAIL_INDENT);
+        let line = ansi::condensed(&String::from_utf8_lossy(line), room);
+        if line.is_empty() {
+            return;
+        }
+        if bar.prefix().is_empty() {
+            bar.set_style(style(TASK_WITH_TAIL));
+        }
+        bar.set_prefix(line);
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    let style = ProgressStyle::with_template(template);
+    style
+        .expect("the template is a right one")
+        .progress_chars("=> ")
+}
+
+/// Returns how wide the terminal is.
+fn columns() -> usize {
+    const USUAL: u16 = 80;
+    let size = rustix::termios::tcgetwinsize(io::stderr());
+    let columns = size.map_or(0, |size| size.ws_col);
+    usize::from(if columns == 0 { USUAL } else { columns })
 }
 
 impl Drop for Task {

@@ -37,13 +37,15 @@ pub struct Image {
     pub pushed_to: Vec<String>,
 }
 
-/// What of blobs went through the network; manifests do not count.
+/// What went through the network; manifests do not count.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Bytes {
     pub pulled: u64,
     pub pushed: u64,
     /// Not pushed, because the registry had it.
     pub skipped: u64,
+    /// Of build contexts and of what `ADD` takes from servers.
+    pub fetched: u64,
 }
 
 /// A part of the whole build.
@@ -242,6 +244,7 @@ pub(super) fn example() -> Record {
             pulled: 1,
             pushed: 2,
             skipped: 3,
+            fetched: 4,
         },
         phases: vec![
             Phase {

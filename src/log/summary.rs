@@ -34,9 +34,14 @@ pub fn of_build(record: &Record) -> String {
         pulled,
         pushed,
         skipped,
+        fetched,
     } = record.bytes;
+    let fetched = match fetched {
+        0 => String::new(),
+        _ => format!("; fetched {} for the context and ADD", units::size(fetched)),
+    };
     format!(
-        "Built {} of {} in {}: {} executed, {} cached, {} in the config alone; pulled {}, pushed {}, skipped {} that registries had",
+        "Built {} of {} in {}: {} executed, {} cached, {} in the config alone; pulled {}, pushed {}, skipped {} that registries had{fetched}",
         at_work.count(),
         counted(record.stages.len(), "stage"),
         units::time(record.elapsed),
@@ -77,6 +82,6 @@ mod tests {
 
     #[test]
     fn builds() {
-        expect!["Built 1 of 2 stages in 1.0 s: 1 step executed, 1 cached, 1 in the config alone; pulled 1 B, pushed 2 B, skipped 3 B that registries had"].assert_eq(&of_build(&example()));
+        expect!["Built 1 of 2 stages in 1.0 s: 1 step executed, 1 cached, 1 in the config alone; pulled 1 B, pushed 2 B, skipped 3 B that registries had; fetched 4 B for the context and ADD"].assert_eq(&of_build(&example()));
     }
 }

@@ -11,7 +11,7 @@ use tracing::info;
 use super::progress::{Lent, Progress, Task};
 use super::record::{Bytes, Image, Interval, Layer, Phase, Record, Stage, State, Step};
 use super::summary;
-use crate::image::Descriptor;
+use super::transfer::Kind;
 
 /// The place to report to; clones report to the same one, from any thread.
 #[derive(Clone)]
@@ -41,13 +41,6 @@ struct Known {
     bytes: Bytes,
     phases: Vec<Phase>,
     stages: Vec<Stage>,
-}
-
-/// Which way a blob goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Direction {
-    Pull,
-    Push,
 }
 
 /// A phase that lasts until this is dropped.
@@ -80,13 +73,6 @@ pub struct StepSpan {
     at: (usize, usize),
     is_done: bool,
     shown: Option<Task>,
-}
-
-/// A blob on its way; it has arrived, or the transfer failed, when this is dropped.
-pub struct Transfer {
-    timeline: Timeline,
-    direction: Direction,
-    shown: Task,
 }
 
 impl Default for Timeline {
@@ -225,24 +211,20 @@ impl Timeline {
         }
     }
 
-    /// Begins to send or receive a blob.
-    pub fn transfer(&self, direction: Direction, blob: &Descriptor) -> Transfer {
-        let verb = match direction {
-            Direction::Pull => "pulling",
-            Direction::Push => "pushing",
-        };
-        let short: String = blob.digest.hex().chars().take(12).collect();
-        let progress = &self.shared.progress;
-        Transfer {
-            timeline: self.clone(),
-            direction,
-            shown: progress.transfer(format!("{verb} {short}"), blob.size),
-        }
-    }
-
     /// Counts a blob that need not be pushed, because the registry has it.
     pub fn skip(&self, size: u64) {
         self.known().bytes.skipped += size;
+    }
+
+    /// Counts bytes that went through the network.
+    pub(super) fn count(&self, kind: Kind, bytes: u64) {
+        let mut known = self.known();
+        let counted = &mut known.bytes;
+        *match kind {
+            Kind::Pull => &mut counted.pulled,
+            Kind::Push => &mut counted.pushed,
+            Kind::Fetch => &mut counted.fetched,
+        } += bytes;
     }
 
     /// Tells what was built.
@@ -377,18 +359,6 @@ impl Drop for StepSpan {
                     timeline.end(interval);
                 }
             });
-        }
-    }
-}
-
-impl Transfer {
-    /// Counts bytes that went through.
-    pub fn add(&self, bytes: u64) {
-        self.shown.add(bytes);
-        let mut known = self.timeline.known();
-        match self.direction {
-            Direction::Pull => known.bytes.pulled += bytes,
-            Direction::Push => known.bytes.pushed += bytes,
         }
     }
 }

@@ -77,6 +77,7 @@ impl Spans<'_> {
         let mut parent_of_stages = ROOT;
         for phase in &record.phases {
             let id = self.add(
+            number("bytes.fetched", record.bytes.fetched),
                 phase.name,
                 Some(ROOT),
                 phase.interval,
@@ -221,7 +222,7 @@ mod tests {
     #[test]
     fn spans() {
         expect_test::expect![[r#"
-               1 build +0 1000 bytes.pulled="1" bytes.pushed="2" bytes.skipped="3" image.digest="sha256:d" {"code":2,"message":"error building image: RUN failed"}
+               1 build +0 1000 bytes.pulled="1" bytes.pushed="2" bytes.skipped="3" bytes.fetched="4" image.digest="sha256:d" {"code":2,"message":"error building image: RUN failed"}
              1 2 plan +0 100 {}
              1 3 build +100 800 {}
              3 4 stage +100 700 dockerfile.line="1" stage.name="builder" stage.base="debian:12" {}
@@ -236,7 +237,7 @@ mod tests {
     #[test]
     fn spans_without_the_dockerfile() {
         expect_test::expect![[r#"
-               1 build +0 1000 bytes.pulled="1" bytes.pushed="2" bytes.skipped="3" image.digest="sha256:d" {"code":2}
+               1 build +0 1000 bytes.pulled="1" bytes.pushed="2" bytes.skipped="3" bytes.fetched="4" image.digest="sha256:d" {"code":2}
              1 2 plan +0 100 {}
              1 3 build +100 800 {}
              3 4 stage +100 700 dockerfile.line="1" {}

@@ -19,6 +19,7 @@ use url::Url;
 use super::redact::redacted;
 use super::retry::{Backoff, Retry, retry_after};
 use super::{Error, Net, Profile, Secret};
+use crate::log::transfer::Transfer;
 
 /// Nothing received for this long means that the connection is dead.
 const STALL_LIMIT: Duration = Duration::from_secs(60);
@@ -76,6 +77,9 @@ impl Get {
 pub struct Download {
     pub status: StatusCode,
     pub headers: HeaderMap,
+    /// Of the body as it is sent.
+    pub size: Option<u64>,
+    counted_by: Option<Transfer>,
     pieces: mpsc::Receiver<Result<Bytes, Error>>,
     piece: Bytes,
     ended: bool,
@@ -110,12 +114,14 @@ impl Asking {
         let download = Download {
             status: response.status(),
             headers: response.headers().clone(),
+            size: response.content_length(),
+            counted_by: None,
             pieces,
             piece: Bytes::new(),
             ended: false,
         };
         let pump = Pump {
-            total: response.content_length(),
+            total: download.size,
             validator: validator(response.headers()),
             asking: self,
             received: 0,
@@ -350,6 +356,14 @@ impl Download {
         }
     }
 
+    /// Tells `transfer` of the bytes that are read.
+    pub fn counted_by(self, transfer: Transfer) -> Self {
+        Self {
+            counted_by: Some(transfer),
+            ..self
+        }
+    }
+
     /// Returns when the content last changed, as the server says, in seconds since the epoch.
     pub fn last_modified(&self) -> Option<i64> {
         let text = self.headers.get(LAST_MODIFIED)?.to_str().ok()?;
@@ -378,6 +392,9 @@ impl Read for Download {
         }
         let count = buffer.len().min(self.piece.len());
         self.piece.copy_to_slice(&mut buffer[..count]);
+        if let Some(transfer) = &self.counted_by {
+            transfer.add(count as u64);
+        }
         Ok(count)
     }
 }

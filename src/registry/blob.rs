@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use crate::image::{Descriptor, Digester, ImageRef};
 
-use crate::log::timeline::{Direction, Transfer};
+use crate::log::transfer::Transfer;
 
 use super::auth::Scope;
 use super::client::{Client, Request, Target};
@@ -98,7 +98,7 @@ impl Wanted {
         let store = self.store.as_ref();
         let keeping = store.and_then(|store| store.keep(&self.descriptor));
         let net = self.client.net().clone();
-        let transfer = net.timeline().transfer(Direction::Pull, &self.descriptor);
+        let transfer = net.timeline().pull(&self.descriptor);
         let pump = Pump {
             transfer,
             others: self.client.0.images.others(&self.image).into(),

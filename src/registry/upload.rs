@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::image::Descriptor;
-use crate::log::timeline::{Direction, Transfer};
+use crate::log::transfer::Transfer;
 use crate::net::Net;
 
 use super::Error;
@@ -44,7 +44,7 @@ impl Upload {
         let (sender, receiver) = mpsc::channel::<io::Result<Bytes>>(PIECES);
         let (open, size) = (Arc::clone(&source.open), descriptor.size);
         let fed = Arc::clone(&state);
-        let transfer = net.timeline().transfer(Direction::Push, descriptor);
+        let transfer = net.timeline().push(descriptor);
         net.spawn_blocking(move || {
             if let Err(error) = feed(&*open, size, &fed, &sender, &transfer) {
                 let broken = io::Error::from(error.kind());

@@ -11,6 +11,7 @@ use super::reference::{Listing, Reference, value};
 use super::web::Web;
 use super::wire::{self, Wire};
 use super::{Access, Error, ssh};
+use crate::log::transfer::Transfer;
 use crate::net::Net;
 
 /// Where a repository is and who asks for it.
@@ -267,13 +268,17 @@ impl Session<'_> {
                 (old_request(&wishes, depth), false, depth > 0)
             }
         };
+        let transfer = remote
+            .net
+            .timeline()
+            .fetch(&remote.address.to_string(), None);
         let answer = self.line.ask(remote, message);
         let shallow = answer.and_then(|mut answer| {
             let shallow = match is_new {
                 true => remote.until_pack(&mut *answer)?,
                 false => remote.until_nak(&mut *answer, is_cut)?,
             };
-            remote.pack(&mut *answer, pack)?;
+            remote.pack(&mut *answer, pack, &transfer)?;
             Ok(shallow)
         });
         shallow.map_err(|error| remote.explain(error, &mut self.line))
@@ -315,7 +320,12 @@ impl Remote<'_> {
     }
 
     /// Writes the pack, which comes between a server's remarks.
-    fn pack(&self, answer: &mut dyn Read, pack: &mut dyn Write) -> Result<(), Error> {
+    fn pack(
+        &self,
+        answer: &mut dyn Read,
+        pack: &mut dyn Write,
+        transfer: &Transfer,
+    ) -> Result<(), Error> {
         loop {
             let Some(frame) = self.read(answer)? else {
                 return Err(self.protocol());
@@ -324,7 +334,10 @@ impl Remote<'_> {
                 return Ok(());
             };
             match data.split_first() {
-                Some((1, bytes)) => pack.write_all(bytes).map_err(Error::Write)?,
+                Some((1, bytes)) => {
+                    transfer.add(bytes.len() as u64);
+                    pack.write_all(bytes).map_err(Error::Write)?;
+                }
                 Some((3, text)) => return Err(self.refused(&String::from_utf8_lossy(text))),
                 _ => {}
             }
