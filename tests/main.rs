@@ -32,6 +32,7 @@ mod manual;
 mod matrix;
 mod mounts;
 mod named_contexts;
+mod nginx;
 mod outputs;
 mod places;
 mod plans;

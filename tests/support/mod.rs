@@ -10,6 +10,7 @@ pub mod inetd;
 pub mod internet;
 pub mod listing;
 pub mod manifest;
+pub mod nginx;
 pub mod registry;
 pub mod sandbox;
 pub mod token;

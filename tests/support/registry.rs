@@ -252,7 +252,7 @@ impl Drop for Registry {
 }
 
 /// Writes `ca.pem`, `server.pem` and `server.key` for 127.0.0.1, and `client.pem` and `client.key` for who asks it.
-fn write_certificates(dir: &Path) {
+pub fn write_certificates(dir: &Path) {
     use rcgen::{
         BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     };
