@@ -92,13 +92,13 @@ fn progress_is_shown_while_it_lasts() {
     for shown in ["pulling ", "unpacking ", "pushing ", " B of "] {
         assert!(sent.contains(shown), "{shown} is missing in\n{sent}");
     }
-    let output = "line 1 of RUN\r\nline 2 of RUN\r\nline 3 of RUN\r\nterminal\r\n";
-    assert!(
-        sent.contains(output),
-        "the command's output is whole in\n{sent:?}"
-    );
     let screen = screen(&sent);
     let whole = screen.join("\n");
+    let output = "\nline 1 of RUN\nline 2 of RUN\nline 3 of RUN\nterminal\n";
+    assert!(
+        whole.contains(output),
+        "the command's output is whole in\n{whole}"
+    );
     for (text, count) in [
         ("line 2 of RUN", 1),
         ("RUN for n in 1 2 3", 3),
@@ -187,6 +187,46 @@ fn commands_side_by_side_speak_above_the_display() {
         "RUN --mount=type=cache,id=meeting,target=/m touch /m/a && ec"
     );
     assert!(sent.matches(&shown).count() > 1, "{sent}");
+    // and below it what the command said last
+    for tail in ["a waits", "b waits"] {
+        assert!(sent.contains(&format!("    \x1b[2m{tail}")), "{sent}");
+    }
     let left = screen.iter().filter(|line| line.starts_with("  "));
     assert_eq!(left.count(), 0, "nothing of the display stays:\n{whole}");
+}
+
+#[test]
+fn an_unfinished_line_is_shown_below_its_command() {
+    requires!(root);
+    let t = Sandbox::new();
+    let base = t.base();
+    let script = [
+        "printf 'first\\n'",
+        "printf '%s %%' $((6*7))",
+        "sleep 0.5",
+        "printf '\\rdone\\n'",
+        "printf last",
+    ];
+    t.dockerfile(&format!("FROM {base}\nRUN {}\n", script.join(" && ")));
+    let sent = on_terminal(&t, &format!("-c {} --no-push", t.context().display()));
+    assert!(sent.contains("    \x1b[2m42 %"), "{sent:?}");
+    let screen = screen(&sent).join("\n");
+    assert!(screen.contains("\nfirst\ndone\nlast\n"), "{screen}");
+}
+
+#[test]
+fn a_command_that_moves_the_cursor_has_the_terminal_to_itself() {
+    requires!(root);
+    let t = Sandbox::new();
+    let base = t.base();
+    let script = [
+        "printf 'one\\ntwo\\n'",
+        "sleep 0.3",
+        "printf '\\033[2A\\033[2Kthree\\n\\033[1B'",
+        "stty size <&2",
+    ];
+    t.dockerfile(&format!("FROM {base}\nRUN {}\n", script.join(" && ")));
+    let sent = on_terminal(&t, &format!("-c {} --no-push", t.context().display()));
+    let screen = screen(&sent).join("\n");
+    assert!(screen.contains("\nthree\ntwo\n24 80\n"), "{screen}");
 }

@@ -137,7 +137,10 @@ impl Builder<'_> {
                 let record = match self.lookahead.hit((position, index)) {
                     Some(hit) => work.apply(step, hit),
                     None if self.lookahead.is_merged((position, index)) => Ok(record(step, None)),
-                    None => work.step(index, step, Some(index) == last, roots),
+                    None => {
+                        let tail = told.tail();
+                        work.step(index, step, Some(index) == last, roots, &tail)
+                    }
                 };
                 let record = record.map_err(|error| Error::at(stage, step, error))?;
                 told.done(self.outcome((position, index)), layer_of(&record));

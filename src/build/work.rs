@@ -14,10 +14,12 @@ use super::stage::Builder;
 use super::{Error, unpack};
 use crate::cache::Hit;
 use crate::execute::mount::Prepared;
-use crate::execute::{self, Owners, Tree, run};
+use crate::execute::run::{self, Lines, Output, Terminal};
+use crate::execute::{self, Owners, Tree};
 use crate::image::Layer;
 use crate::layer::LayerPath;
 use crate::layer::entry::Time;
+use crate::log::progress::Tail;
 use crate::plan::{Action, RunMount, Source, Step};
 use crate::rootfs::{Refused, Rootfs};
 use crate::snapshot;
@@ -59,6 +61,7 @@ impl Work<'_> {
         step: &Step,
         is_last: bool,
         roots: &Roots<'_>,
+        tail: &Tail,
     ) -> Result<Record, Error> {
         self.builder.check()?;
         if step.action != Action::Config {
@@ -76,7 +79,7 @@ impl Work<'_> {
                     self.take_baseline()?;
                 }
                 let prepared = self.mounts(run, roots)?;
-                self.run(run, &prepared)?;
+                self.run(run, &prepared, tail)?;
                 self.layer_of_changes(makes_layer && !single)?
             }
             Action::Copy(copy) => {
@@ -124,24 +127,38 @@ impl Work<'_> {
         }
     }
 
-    fn run(&mut self, step: &crate::plan::RunStep, prepared: &Prepared) -> Result<(), Error> {
+    /// Returns where the output of a command goes.
+    fn output(&self, tail: &Tail) -> Output {
+        let progress = self.builder.timeline.progress();
+        if let Some(prefix) = self.builder.prefix(self.position) {
+            return Output::Lines(Lines {
+                prefix,
+                progress: progress.clone(),
+                tail: tail.clone(),
+            });
+        }
+        let terminal = Terminal::open(progress, tail);
+        terminal.map_or(Output::Own, Output::Terminal)
+    }
+
+    fn run(
+        &mut self,
+        step: &crate::plan::RunStep,
+        prepared: &Prepared,
+        tail: &Tail,
+    ) -> Result<(), Error> {
         let isolation = self
             .builder
             .isolation
             .expect("an isolation is selected for every plan with a RUN");
-        let prefix = self.builder.prefix(self.position);
-        // what has a prefix is passed on by us, above the display
-        let has_terminal = prefix.is_none();
+        let output = self.output(tail);
         let context = run::RunContext {
             executable: run::this_executable(),
             secret_env: &prepared.env,
             lent: &prepared.lent,
             interrupt: self.builder.interrupt,
             halt: &self.builder.halt,
-            prefix: prefix.map(|text| run::Prefix {
-                text,
-                progress: self.builder.timeline.progress().clone(),
-            }),
+            output: &output,
         };
         let refused = self.root.refused();
         if refused != Refused::default() {
@@ -150,8 +167,8 @@ impl Work<'_> {
             });
         }
         let outcome = {
-            let timeline = self.builder.timeline;
-            let _terminal = has_terminal.then(|| timeline.lend_terminal());
+            let is_own = matches!(output, Output::Own);
+            let _terminal = is_own.then(|| self.builder.timeline.lend_terminal());
             run::execute(isolation, &self.root, step, &context)?
         };
         if let Some(mut baseline) = self.baseline.take() {

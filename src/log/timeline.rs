@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use time::OffsetDateTime;
 use tracing::info;
 
-use super::progress::{Lent, Progress, Task};
+use super::progress::{Lent, Progress, Tail, Task};
 use super::record::{Bytes, Image, Interval, Layer, Phase, Record, Stage, State, Step};
 use super::summary;
 use super::transfer::Kind;
@@ -296,6 +296,11 @@ impl Timeline {
 }
 
 impl StepSpan {
+    /// Returns the place for what the step's command says.
+    pub fn tail(&self) -> Tail {
+        self.shown.as_ref().map(Task::tail).unwrap_or_default()
+    }
+
     /// Ends the step and logs the line about it.
     pub fn done(mut self, state: State, layer: Option<Layer>) {
         self.is_done = true;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use executor::dockerfile::instruction::{Network, Security};
 use executor::execute::run::{
-    Error, Isolation, IsolationOptions, Requested, RunContext, SelectError, execute,
+    Error, Isolation, IsolationOptions, Output, Requested, RunContext, SelectError, execute,
     inside_container, select,
 };
 use executor::interrupt::Interrupt;
@@ -87,7 +87,7 @@ impl Machine {
             secret_env: &BTreeMap::from([("TOKEN".to_owned(), "secret".to_owned())]),
             interrupt: &self.interrupt,
             halt: &self.interrupt,
-            prefix: None,
+            output: &Output::Own,
         };
         execute(&self.isolation, &self.root, step, &context).map(drop)
     }

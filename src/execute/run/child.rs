@@ -12,7 +12,7 @@ use super::failure::{Failure, Step, errno};
 use super::idmap::IdMap;
 use super::in_place;
 use super::job::{self, GO, Job, Report, STOP, Status};
-use super::relay::{self, Prefix};
+use super::output::Output;
 use crate::interrupt::{Interrupt, Interrupted};
 
 /// The two maps of a user namespace.
@@ -38,8 +38,7 @@ pub struct Surroundings<'a> {
     pub executable: &'a Path,
     /// Each of them ends the child.
     pub interrupts: &'a [&'a Interrupt],
-    /// What stands before each line of its output; without it the output is the executor's own, untouched.
-    pub prefix: Option<&'a Prefix>,
+    pub output: &'a Output,
 }
 
 /// Carries out a job in a child and waits for its end, or makes it end when it is interrupted.
@@ -61,22 +60,16 @@ pub fn run(
         });
         holds.push(hold.map_err(Ended::Interrupted)?);
     }
-    let output = || match around.prefix {
-        Some(_) => Stdio::piped(),
-        None => Stdio::inherit(),
-    };
+    let (stdout, stderr, relays) = around.output.connect().map_err(Ended::Broken)?;
     let mut child = Command::new(around.executable)
         .arg0("executor")
         .arg("init")
         .env_clear()
         .stdin(Stdio::from(std::os::fd::OwnedFd::from(theirs)))
-        .stdout(output())
-        .stderr(output())
+        .stdout(stdout)
+        .stderr(stderr)
         .spawn()
         .map_err(Ended::Broken)?;
-    let relays = around
-        .prefix
-        .map(|prefix| relay::start(prefix, child.stdout.take(), child.stderr.take()));
     let status = job::send(&socket, job, descriptors)
         .map_err(Ended::Broken)
         .and_then(|()| listen(&socket, prepare));

@@ -20,7 +20,7 @@ use crate::rootfs::{self, IdShift, Rootfs};
 ///
 /// A working directory that is missing is created, mode 0755, and belongs to the user (RUN-3).
 ///
-/// Standard output and error are the executor's own. Whatever happens, the root is left as the command left it: mount
+/// What the command prints goes where the context says. Whatever happens, the root is left as the command left it: mount
 /// points and files that were only put there for the command are gone, and so are processes it left behind.
 ///
 /// # Errors
@@ -106,7 +106,7 @@ fn start(
     let around = Surroundings {
         executable: context.executable,
         interrupts: &[context.interrupt, context.halt],
-        prefix: context.prefix.as_ref(),
+        output: context.output,
     };
     child::run(&around, &job, prepare, &descriptors)
 }

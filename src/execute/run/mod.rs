@@ -17,11 +17,12 @@ pub mod init;
 mod job;
 mod lent;
 mod namespaces;
-mod relay;
+mod output;
 mod select;
 mod stubs;
 mod supervise;
 mod syscalls;
+mod terminal;
 mod user_namespace;
 
 use std::collections::BTreeMap;
@@ -40,8 +41,9 @@ use crate::rootfs::{self, IdShift};
 pub use container::inside as inside_container;
 pub use execute::execute;
 pub use lent::{Lent, What};
-pub use relay::Prefix;
+pub use output::{Lines, Output};
 pub use select::{Attempt, Error as SelectError, IsolationOptions, Requested, select};
+pub use terminal::Terminal;
 pub use user_namespace::{Error as UserNamespaceError, run_in_user_namespace};
 
 /// How a RUN gets to see the private root.
@@ -119,8 +121,7 @@ pub struct RunContext<'a> {
     pub interrupt: &'a Interrupt,
     /// Ends the command too, because something else failed that the build needs.
     pub halt: &'a Interrupt,
-    /// What stands before each line that the command prints; without it the output is passed through untouched.
-    pub prefix: Option<Prefix>,
+    pub output: &'a Output,
 }
 
 /// The file of this process, also when it has been moved away.

@@ -14,6 +14,7 @@ use super::child::{self, Ended, IdMaps, Surroundings};
 use super::failure::Step;
 use super::idmap::IdMap;
 use super::job::{Job, Mode};
+use super::output::Output;
 use super::{Isolation, Namespaces, Users, in_place};
 use crate::dockerfile::instruction::{Network, Security};
 use crate::interrupt::{Interrupt, Interrupted};
@@ -322,7 +323,7 @@ fn trial(
     let around = Surroundings {
         executable: options.executable,
         interrupts: &[options.interrupt],
-        prefix: None,
+        output: &Output::Own,
     };
     match child::run(&around, &job, prepare, &descriptors) {
         Ok(_) => Ok(Ok(())),

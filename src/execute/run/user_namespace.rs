@@ -13,6 +13,7 @@ use super::child::{self, Ended, IdMaps, Surroundings};
 use super::failure::{Failure, Step, errno};
 use super::idmap::IdMap;
 use super::job::{self, Job, Mode, Status};
+use super::output::Output;
 use crate::interrupt::Interrupt;
 
 /// Why a user namespace with more than one id cannot be had.
@@ -79,7 +80,7 @@ pub fn run_in_user_namespace(executable: &Path, interrupt: &Interrupt) -> Result
     let around = Surroundings {
         executable,
         interrupts: &[interrupt],
-        prefix: None,
+        output: &Output::Own,
     };
     match child::run(&around, &job, &mut write_maps, &descriptors) {
         Ok(Status::Exited(code)) => Ok(u8::try_from(code).unwrap_or(1)),
