@@ -50,7 +50,7 @@ use crate::dockerfile::{self, Dockerfile};
 use crate::execute::mount::{self, Agents, Secrets, Shelf};
 use crate::execute::run;
 use crate::image::{Compression, Digest, Family, ImageRef, Platform};
-use crate::interrupt::Interrupt;
+use crate::interrupt::{Interrupt, LastAct};
 use crate::layer::LayerPath;
 use crate::log::timeline::Timeline;
 use crate::output::BuiltImage;
@@ -312,6 +312,8 @@ struct Workspaces {
     first: Workspace,
     /// For roots, where commands turned out only later to run in place.
     second: Option<Workspace>,
+    /// Comes after those of the others.
+    _last_act: Option<LastAct>,
 }
 
 impl Workspaces {
@@ -325,6 +327,7 @@ impl Workspaces {
         Ok(Self {
             first: Workspace::open(dir, interrupt)?,
             second: None,
+            _last_act: isolation.and_then(|it| it.isolation().last_act(interrupt)),
         })
     }
 
@@ -332,6 +335,7 @@ impl Workspaces {
         let dir = isolation.and_then(|isolation| isolation.isolation().work_dir());
         if let Some(dir) = dir.filter(|dir| *dir != self.first.dir()) {
             self.second = Some(Workspace::open(Some(dir.into()), interrupt)?);
+            self._last_act = isolation.and_then(|it| it.isolation().last_act(interrupt));
         }
         Ok(())
     }

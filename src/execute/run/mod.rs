@@ -32,7 +32,7 @@ use std::path::Path;
 use self::child::{Ended, IdMaps};
 use self::job::Mode;
 use crate::dockerfile::instruction::{Network, Security};
-use crate::interrupt::{Interrupt, Interrupted};
+use crate::interrupt::{Interrupt, Interrupted, LastAct};
 use crate::layer::LayerPath;
 use crate::plan::{RunMount, RunStep};
 use crate::rootfs::users;
@@ -91,6 +91,15 @@ impl Isolation {
     pub fn work_dir(&self) -> Option<&'static Path> {
         match self {
             Self::InPlace(_) => Some(Path::new(in_place::WORK_DIR)),
+            Self::Namespaces(_) | Self::Chroot => None,
+        }
+    }
+
+    /// Has what [`Isolation::close`] does also done before a signal ends the process; to be asked for after all that is to be done
+    /// before that.
+    pub fn last_act(&self, interrupt: &Interrupt) -> Option<LastAct> {
+        match self {
+            Self::InPlace(session) => Some(interrupt.last_act(session.closing())),
             Self::Namespaces(_) | Self::Chroot => None,
         }
     }

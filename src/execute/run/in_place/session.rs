@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::io::Errno;
 
@@ -44,7 +44,7 @@ pub struct RunOptions {
 /// Holds the lock of a work directory. One per process and root; commands of parallel stages take turns in it.
 #[derive(Debug)]
 pub struct Session {
-    container: Container,
+    container: Arc<Container>,
     options: Options,
     /// Closing it gives the lock back.
     _lock: OwnedFd,
@@ -100,7 +100,7 @@ impl Session {
         };
         undo::recover(&container)?;
         Ok(Self {
-            container,
+            container: Arc::new(container),
             options,
             _lock: lock,
             turn: Mutex::default(),
@@ -115,7 +115,7 @@ impl Session {
     /// Whatever happens, the container is as it was, or [`Error::Container`] says that it is not.
     pub fn enter(&self, private_root: &Path, options: &RunOptions) -> Result<Entered<'_>, Error> {
         let warned = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let container = &self.container;
+        let container = &*self.container;
         let inside = private_root.strip_prefix(&container.path).ok();
         let inside = inside.map(|path| LayerPath::clean(path.as_os_str().as_encoded_bytes()));
         let private_path = inside
@@ -179,7 +179,7 @@ impl Session {
     }
 
     fn plan(&self, private: &OwnedFd, immovable: &BTreeSet<LayerPath>) -> Result<Plan, Error> {
-        let container = &self.container;
+        let container = &*self.container;
         let mounts = container.mounts();
         let mounts = mounts.map_err(|source| Error::Mounts { source })?;
         let request = Request {
@@ -200,15 +200,27 @@ impl Session {
 
     /// Gives the lock back and removes the work directory if nothing else is in it.
     pub fn close(self) {
-        let work = &self.container.work;
-        let _ = self.container.remove_work_tree("lost");
-        for name in ["aside", "stages", "mounts", "secrets"] {
-            let _ = dir::remove(work, name.as_bytes());
-        }
-        let _ = lock::remove(&self.container);
-        if let Some(name) = self.container.work_path.file_name() {
-            let _ = dir::remove(&self.container.root, name);
-        }
+        close(&self.container);
+    }
+
+    /// Returns what does the same when a signal is about to end the process. Nothing may be entered any more then.
+    ///
+    /// Who waited for the lock has it when the process has ended; the next one finds at most an empty directory.
+    pub fn closing(&self) -> impl FnOnce() + Send + 'static {
+        let container = Arc::clone(&self.container);
+        move || close(&container)
+    }
+}
+
+fn close(container: &Container) {
+    let work = &container.work;
+    let _ = container.remove_work_tree("lost");
+    for name in ["aside", "stages", "mounts", "secrets"] {
+        let _ = dir::remove(work, name.as_bytes());
+    }
+    let _ = lock::remove(container);
+    if let Some(name) = container.work_path.file_name() {
+        let _ = dir::remove(&container.root, name);
     }
 }
 
