@@ -161,9 +161,16 @@ fn a_repository_is_added() {
     keygen(&t.path("locked"), &["-t", "ed25519", "-N", "secret"]);
     let locked = t.path("locked");
     t.env("GIT_SSH_COMMAND", format!("ssh -i {}", locked.display()));
-    t.dockerfile(&format!("FROM scratch\nADD {url} /a/\n"));
-    let finished = t.build(["--no-push"]).failed(1, "it has a passphrase");
-    assert!(finished.stderr.contains("> 2 | ADD"), "{finished}");
+    t.file("a", 0o644, "a\n");
+    for commit in ["", &format!("#{}", made.first)] {
+        t.dockerfile(&format!("FROM scratch\nCOPY a /\nADD {url}{commit} /a/\n"));
+        let finished = t.build(["--no-push"]).failed(1, "it has a passphrase");
+        assert!(finished.stderr.contains("> 3 | ADD"), "{finished}");
+        assert!(
+            !finished.stderr.contains("] COPY a /"),
+            "before any work: {finished}"
+        );
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use super::{Error, Options, workspace};
 use crate::context::GitOptions;
 use crate::execute::{self, Means, Pinned};
 use crate::net::Net;
-use crate::plan::{Action, Plan};
+use crate::plan::{Action, CopySource, Plan};
 
 /// For each step that fetches something, what each of its sources is; absent for sources about which nothing needs to be asked.
 pub type Pins = BTreeMap<At, Vec<Option<Pinned>>>;
@@ -17,6 +17,25 @@ pub type Pins = BTreeMap<At, Vec<Option<Pinned>>>;
 /// # Errors
 /// That something is not to be had, at its instruction.
 pub fn pins(plan: &Plan, net: &Net, options: &Options) -> Result<Pins, Error> {
+    find(plan, net, options, |_, _| true)
+}
+
+/// Asks for the commits of the repositories that `executed` steps add, so that no work is done before one that cannot be had.
+///
+/// # Errors
+/// That something is not to be had, at its instruction.
+pub fn commits(plan: &Plan, net: &Net, options: &Options, executed: &[At]) -> Result<Pins, Error> {
+    find(plan, net, options, |at, source| {
+        matches!(source, CopySource::Git(_)) && executed.contains(&at)
+    })
+}
+
+fn find(
+    plan: &Plan,
+    net: &Net,
+    options: &Options,
+    wanted: impl Fn(At, &CopySource) -> bool,
+) -> Result<Pins, Error> {
     let mut pins = Pins::new();
     let git = of_add(&options.git);
     for (position, stage) in plan.stages.iter().enumerate() {
@@ -25,8 +44,11 @@ pub fn pins(plan: &Plan, net: &Net, options: &Options) -> Result<Pins, Error> {
                 continue;
             };
             let means = means(options, net, &git);
-            let sources = copy.sources.iter();
-            let found: Result<Vec<_>, _> = sources.map(|s| execute::pin(s, means)).collect();
+            let pin = |source| match wanted((position, index), source) {
+                true => execute::pin(source, means),
+                false => Ok(None),
+            };
+            let found: Result<Vec<_>, _> = copy.sources.iter().map(pin).collect();
             let found = found.map_err(|error| Error::at(stage, step, error.into()))?;
             if found.iter().any(Option::is_some) {
                 pins.insert((position, index), found);

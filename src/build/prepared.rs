@@ -142,7 +142,7 @@ pub fn prepare<'b>(
     if options.pin_sources && pins.is_empty() {
         pins = pins::pins(&plan, client.net(), options)?;
     }
-    let prepared = Prepared {
+    let mut prepared = Prepared {
         library,
         contexts,
         plan,
@@ -154,6 +154,10 @@ pub fn prepare<'b>(
         pins,
         states,
     };
+    if prepared.pins.is_empty() {
+        let executed = prepared.executed(&prepared.lookahead.prospects(&prepared.plan));
+        prepared.pins = pins::commits(&prepared.plan, client.net(), options, &executed)?;
+    }
     timeline.plan(prepared.recorded());
     Ok(prepared)
 }

@@ -133,9 +133,10 @@ pub fn clone(
     Ok(id)
 }
 
-/// Finds the commit that a reference stands for at the moment.
+/// Finds the commit that a reference stands for at the moment; about a commit nobody is asked.
 pub fn find(remote: &Remote<'_>, wanted: &Wanted) -> Result<String, Error> {
     if let Wanted::Commit(id) = wanted {
+        remote.check()?;
         return Ok(id.clone());
     }
     let mut session = remote.connect()?;

@@ -82,6 +82,14 @@ impl<'n> Remote<'n> {
         })
     }
 
+    /// Fails if it is known without asking the server that nobody will be let in.
+    pub fn check(&self) -> Result<(), Error> {
+        match &self.address {
+            Address::Ssh { place, .. } => Ok(ssh::check(&self.access.ssh, place)?),
+            Address::Web(_) | Address::Daemon(_) => Ok(()),
+        }
+    }
+
     /// Returns a submodule's repository; credentials go to the same server only.
     pub fn submodule(&self, url: &str) -> Option<Self> {
         let (address, typed) = self.address.submodule(url)?;

@@ -1,6 +1,6 @@
 //! Connecting and logging in: the server proves who it is, then we do.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -84,6 +84,34 @@ impl Judge {
     }
 }
 
+/// Fails if there is nothing to log in with, without asking anybody.
+pub fn check(files: &Files, place: &Place) -> Result<(), Error> {
+    let settings = settings(files, place)?;
+    if may_ask_agent(&settings) && files.agent.is_some() {
+        return Ok(());
+    }
+    let mut tried = Tried::default();
+    let keys = files.keys(&settings);
+    let usable = keys
+        .iter()
+        .any(|path| key(files, path, &mut tried).is_some());
+    match usable {
+        true => Ok(()),
+        false => Err(Error::NoKey {
+            host: place.host.clone(),
+            tried,
+        }),
+    }
+}
+
+fn settings(files: &Files, place: &Place) -> Result<Settings, Error> {
+    let settings = files.settings(&place.host);
+    settings.map_err(|reason| Error::Settings {
+        place: "GIT_SSH_COMMAND or the file `config`",
+        reason,
+    })
+}
+
 /// Connects and logs in; returns how messages call the server, too.
 pub async fn login(
     net: &Net,
@@ -91,12 +119,7 @@ pub async fn login(
     user: Option<&str>,
     place: &Place,
 ) -> Result<(Handle<Judge>, String), Error> {
-    let settings = files
-        .settings(&place.host)
-        .map_err(|reason| Error::Settings {
-            place: "GIT_SSH_COMMAND or the file `config`",
-            reason,
-        })?;
+    let settings = settings(files, place)?;
     let host = settings.host_name.as_ref().unwrap_or(&place.host);
     let port = place.port.or(settings.port).unwrap_or(PORT);
     let shown = match port {
@@ -177,14 +200,31 @@ async fn prove(
     if is_named && try_files(session, files, settings, user, &mut tried).await? {
         return Ok(None);
     }
-    let may_ask_agent = !settings.identities_only && settings.agent.as_deref() != Some("none");
-    if may_ask_agent && try_agent(session, files, user, &mut tried).await? {
+    if may_ask_agent(settings) && try_agent(session, files, user, &mut tried).await? {
         return Ok(None);
     }
     if !is_named && try_files(session, files, settings, user, &mut tried).await? {
         return Ok(None);
     }
     Ok(Some(tried))
+}
+
+fn may_ask_agent(settings: &Settings) -> bool {
+    !settings.identities_only && settings.agent.as_deref() != Some("none")
+}
+
+/// Reads a private key; one that cannot be used counts as tried.
+fn key(files: &Files, path: &Path, tried: &mut Tried) -> Option<Key> {
+    let fate = match files.text(path).map(Key::parse) {
+        Some(Ok(key)) => return Some(key),
+        Some(Err(error)) => {
+            tried.needs_passphrase |= matches!(error, KeyError::Passphrase);
+            error.to_string()
+        }
+        None => "it cannot be read".to_owned(),
+    };
+    tried.keys.push((format!("`{}`", path.display()), fate));
+    None
 }
 
 async fn try_files(
@@ -195,19 +235,10 @@ async fn try_files(
     tried: &mut Tried,
 ) -> Result<bool, russh::Error> {
     for path in files.keys(settings) {
-        let name = format!("`{}`", path.display());
-        let key = match files.text(&path).map(Key::parse) {
-            None => {
-                tried.keys.push((name, "it cannot be read".to_owned()));
-                continue;
-            }
-            Some(Err(error)) => {
-                tried.needs_passphrase |= matches!(error, KeyError::Passphrase);
-                tried.keys.push((name, error.to_string()));
-                continue;
-            }
-            Some(Ok(key)) => key,
+        let Some(key) = key(files, &path, tried) else {
+            continue;
         };
+        let name = format!("`{}`", path.display());
         let fate = match key {
             Key::Elliptic(key) => {
                 let key = PrivateKeyWithHashAlg::new(key, None);

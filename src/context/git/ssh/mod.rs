@@ -23,6 +23,7 @@ use login::Judge;
 
 pub use files::{Files, Options};
 pub use identity::{Key, KeyError};
+pub use login::check;
 
 /// Remarks of a server's program that are kept.
 const SAID_LIMIT: usize = 8 << 10;
@@ -64,6 +65,8 @@ pub enum Error {
         user: String,
         tried: Tried,
     },
+    #[error("cannot log in to {host}: {tried}")]
+    NoKey { host: String, tried: Tried },
     #[error("{host} does not start git")]
     NoProgram { host: String },
     #[error(transparent)]
@@ -115,12 +118,12 @@ impl Error {
             Self::ChangedHost { .. } => Some(
                 "either the server has a new key, and the line is to be replaced, or this is not the server".into(),
             ),
-            Self::Denied { tried, .. } if tried.needs_passphrase => Some(
+            Self::Denied { tried, .. } | Self::NoKey { tried, .. } if tried.needs_passphrase => Some(
                 "nobody can be asked for a passphrase: make a copy of the key without one by `ssh-keygen -p -N '' -f COPY`, or load it into an \
                  agent and give that by SSH_AUTH_SOCK"
                     .into(),
             ),
-            Self::Denied { .. } => Some(
+            Self::Denied { .. } | Self::NoKey { .. } => Some(
                 "mount a private key without passphrase as id_ed25519, id_ecdsa or id_rsa into /root/.ssh, name one by \
                  GIT_SSH_COMMAND=\"ssh -i FILE\", or give an agent by SSH_AUTH_SOCK"
                     .into(),
