@@ -264,6 +264,52 @@ fn a_collector_gets_the_trace_and_no_secret() {
 }
 
 #[test]
+fn a_trace_says_and_shows_what_the_environment_wants() {
+    let mut t = Sandbox::new();
+    let web = Web::with("{}");
+    t.env("KANIKO_TELEMETRY_ENDPOINT", web.url(""));
+    t.env(
+        "OTEL_EXPORTER_OTLP_HEADERS",
+        "x-team=a%20b,authorization=Bearer sesame,none of it=x",
+    );
+    t.env(
+        "OTEL_RESOURCE_ATTRIBUTES",
+        "service.name=other,deployment.environment=ci",
+    );
+    t.env("OTEL_SERVICE_NAME", "images");
+    t.env("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "10");
+    t.dockerfile("FROM scratch\nENV NAME=a-long-value\n");
+    let finished = t.build(["--no-push", "--verbosity=debug"]).succeeded();
+    assert!(!finished.stderr.contains("sesame"), "{finished}");
+    assert!(
+        finished.stderr.contains("OTEL_EXPORTER_OTLP_HEADERS"),
+        "{finished}"
+    );
+    let (_, trace) = collected(&web);
+    let headers = &web.seen()[0].headers;
+    assert_eq!(
+        (&*headers["x-team"], &*headers["authorization"]),
+        ("a b", "Bearer sesame")
+    );
+    let body: Value = serde_json::from_str(&trace).unwrap();
+    let attributes = body["resourceSpans"][0]["resource"]["attributes"]
+        .as_array()
+        .unwrap();
+    let attributes: Vec<String> = attributes
+        .iter()
+        .map(|pair| format!("{}={}", pair["key"], pair["value"]["stringValue"]).replace('"', ""))
+        .collect();
+    assert_eq!(
+        attributes.join(" "),
+        format!(
+            "deployment.environment=ci service.name=images service.version={}",
+            env!("CARGO_PKG_VERSION")
+        )
+    );
+    assert!(trace.contains("\"ENV NAME=a\""), "{trace}");
+}
+
+#[test]
 fn the_dockerfile_stays_out_of_the_trace_on_request() {
     let mut t = Sandbox::new();
     let web = Web::with("{}");

@@ -51,9 +51,14 @@ impl Reports {
             let options = trace::Options {
                 omit_dockerfile: telemetry.omit_dockerfile,
                 trace_id: fastrand::u128(1..),
+                attributes: &telemetry.attributes,
+                value_limit: telemetry.value_limit,
             };
             let body = trace::export(&record, options).to_string();
-            if let Err(error) = self.net.post_json(&telemetry.url, body.into_bytes()) {
+            if let Err(error) =
+                self.net
+                    .post_json(&telemetry.url, &telemetry.headers, body.into_bytes())
+            {
                 let cause = std::error::Error::source(&error);
                 let cause = cause.map(|cause| format!(": {cause}")).unwrap_or_default();
                 tracing::warn!("cannot send the trace: {error}{cause}");

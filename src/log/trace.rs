@@ -4,6 +4,7 @@
 //! Compat spec 3.1: a root span `build`, spans for phases, and one named `Command` for each instruction. OTLP 1.5, JSON Protobuf
 //! Encoding: ids in hexadecimal, 64-bit numbers as text.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -13,17 +14,21 @@ use super::record::{Interval, Record, Stage, State, Step};
 
 /// How a trace is written.
 #[derive(Debug, Clone, Copy)]
-pub struct Options {
+pub struct Options<'a> {
     /// Leaves out what stands in the Dockerfile, and messages that may quote it.
     pub omit_dockerfile: bool,
     /// Not 0.
     pub trace_id: u128,
+    /// Said of the whole; a `service.name` takes the place of ours.
+    pub attributes: &'a [(String, String)],
+    /// Letters of a value; the rest is cut off.
+    pub value_limit: usize,
 }
 
 /// Spans under construction.
 struct Spans<'r> {
     record: &'r Record,
-    options: Options,
+    options: Options<'r>,
     spans: Vec<Value>,
 }
 
@@ -33,7 +38,7 @@ const ERROR: u8 = 2;
 const ROOT: u64 = 1;
 
 /// Returns the body of an export request.
-pub fn export(record: &Record, options: Options) -> Value {
+pub fn export<'r>(record: &'r Record, options: Options<'r>) -> Value {
     let mut spans = Spans {
         record,
         options,
@@ -41,16 +46,28 @@ pub fn export(record: &Record, options: Options) -> Value {
     };
     spans.build();
     let version = env!("CARGO_PKG_VERSION");
+    let own = [("service.name", "executor"), ("service.version", version)];
+    let given = options.attributes.iter();
+    let given = given.map(|(name, value)| (&**name, &**value));
+    // of two of the same name the last one counts
+    let of_whole: BTreeMap<&str, &str> = own.into_iter().chain(given).collect();
+    let of_whole = of_whole.into_iter();
+    let of_whole: Vec<Value> = of_whole.map(|(n, v)| options.text(n, v)).collect();
     json!({"resourceSpans": [{
-        "resource": {"attributes": [
-            text("service.name", "executor"),
-            text("service.version", version),
-        ]},
+        "resource": {"attributes": of_whole},
         "scopeSpans": [{
             "scope": {"name": "executor", "version": version},
             "spans": spans.spans,
         }],
     }]})
+}
+
+impl Options<'_> {
+    fn text(&self, key: &str, value: &str) -> Value {
+        let end = value.char_indices().nth(self.value_limit);
+        let value = &value[..end.map_or(value.len(), |(end, _)| end)];
+        json!({"key": key, "value": {"stringValue": value}})
+    }
 }
 
 impl Spans<'_> {
@@ -60,9 +77,10 @@ impl Spans<'_> {
             number("bytes.pulled", record.bytes.pulled),
             number("bytes.pushed", record.bytes.pushed),
             number("bytes.skipped", record.bytes.skipped),
+            number("bytes.fetched", record.bytes.fetched),
         ];
         if let Some(image) = &record.image {
-            attributes.push(text("image.digest", &image.digest));
+            attributes.push(self.options.text("image.digest", &image.digest));
         }
         let status = match &record.error {
             None => json!({"code": OK}),
@@ -77,7 +95,6 @@ impl Spans<'_> {
         let mut parent_of_stages = ROOT;
         for phase in &record.phases {
             let id = self.add(
-            number("bytes.fetched", record.bytes.fetched),
                 phase.name,
                 Some(ROOT),
                 phase.interval,
@@ -98,8 +115,8 @@ impl Spans<'_> {
     fn stage(&mut self, parent: u64, interval: Interval, stage: &Stage) {
         let mut attributes = vec![number("dockerfile.line", stage.line as u64)];
         if !self.options.omit_dockerfile {
-            attributes.push(text("stage.name", &stage.name));
-            attributes.push(text("stage.base", &stage.base));
+            attributes.push(self.options.text("stage.name", &stage.name));
+            attributes.push(self.options.text("stage.base", &stage.base));
         }
         let id = self.add("stage", Some(parent), interval, attributes, json!({}));
         if let Some(unpack) = stage.unpack {
@@ -116,14 +133,15 @@ impl Spans<'_> {
         let keyword = step.text.split_whitespace().next().unwrap_or_default();
         let mut attributes = vec![
             number("dockerfile.line", step.line as u64),
-            text("instruction.keyword", &keyword.to_uppercase()),
+            self.options
+                .text("instruction.keyword", &keyword.to_uppercase()),
             boolean("cache.hit", step.state == State::Cached),
         ];
         if !self.options.omit_dockerfile {
-            attributes.push(text("instruction.text", &step.text));
+            attributes.push(self.options.text("instruction.text", &step.text));
         }
         if let Some(layer) = &step.layer {
-            attributes.push(text("layer.digest", &layer.digest));
+            attributes.push(self.options.text("layer.digest", &layer.digest));
             attributes.push(number("layer.size_bytes", layer.size));
         }
         let status = match step.state {
@@ -163,10 +181,6 @@ impl Spans<'_> {
     }
 }
 
-fn text(key: &str, value: &str) -> Value {
-    json!({"key": key, "value": {"stringValue": value}})
-}
-
 fn number(key: &str, value: u64) -> Value {
     json!({"key": key, "value": {"intValue": value.to_string()}})
 }
@@ -186,6 +200,8 @@ mod tests {
         let options = Options {
             omit_dockerfile,
             trace_id: 0xabc,
+            attributes: &[],
+            value_limit: usize::MAX,
         };
         let export = export(&record, options);
         let spans = &export["resourceSpans"][0]["scopeSpans"][0]["spans"];

@@ -20,6 +20,7 @@ use std::io;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
+use reqwest::header::HeaderName;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 use url::Url;
@@ -238,35 +239,44 @@ impl Net {
             media_type: "text/plain",
             bytes: text.to_vec(),
         };
-        self.send(reqwest::Method::PUT, &url, body, PUT_LIMIT)
+        self.send(reqwest::Method::PUT, &url, &[], body, PUT_LIMIT)
     }
 
     /// Sends a JSON document to a URL with POST, as collectors of traces take it; waits on the calling thread.
     ///
     /// # Errors
     /// As [`Net::put`].
-    pub fn post_json(&self, url: &Url, bytes: Vec<u8>) -> Result<(), Error> {
+    pub fn post_json(
+        &self,
+        url: &Url,
+        headers: &[(HeaderName, Secret)],
+        bytes: Vec<u8>,
+    ) -> Result<(), Error> {
         let body = Body {
             media_type: "application/json",
             bytes,
         };
-        self.send(reqwest::Method::POST, url, body, POST_LIMIT)
+        self.send(reqwest::Method::POST, url, headers, body, POST_LIMIT)
     }
 
     fn send(
         &self,
         method: reqwest::Method,
         url: &Url,
+        headers: &[(HeaderName, Secret)],
         body: Body,
         limit: Duration,
     ) -> Result<(), Error> {
         let shown = format!("{method} {}", redact::redacted(url));
-        let request = self
+        let mut request = self
             .http(&Profile::default())?
             .request(method, url.clone())
             .timeout(limit)
             .header("content-type", body.media_type)
             .body(body.bytes);
+        for (name, value) in headers {
+            request = request.header(name, value.reveal());
+        }
         match self.block_on(async { request.send().await }) {
             Err(source) => Err(Error::Put {
                 request: shown,
