@@ -106,13 +106,21 @@ pub fn read(env: &Environment) -> (Features, Vec<Notice>) {
         !text.ends_with(": ")
     };
     let features = Features {
-        disable_http2: set("DISABLE_HTTP2").unwrap_or(false),
+        disable_http2: set("DISABLE_HTTP2").unwrap_or(false) || is_turned_off_for_go(env),
         oci_scratch_base: set("OCI_SCRATCH_BASE").unwrap_or(false),
     };
     (
         features,
         notices.into_iter().filter(says_something).collect(),
     )
+}
+
+/// Tells whether HTTP/2 is turned off as for programs in Go, which users of kaniko have done where it was slow.
+fn is_turned_off_for_go(env: &Environment) -> bool {
+    let settings = env.get("GODEBUG").unwrap_or_default();
+    settings
+        .split(',')
+        .any(|setting| setting.trim() == "http2client=0")
 }
 
 #[cfg(test)]
@@ -156,5 +164,17 @@ mod tests {
             "#]],
         );
         assert!(features.oci_scratch_base && !features.disable_http2);
+    }
+
+    #[test]
+    fn http2_can_be_turned_off_in_two_ways() {
+        for (name, value, want) in [
+            ("GODEBUG", "netdns=go, http2client=0", true),
+            ("GODEBUG", "http2client=1", false),
+            ("FF_KANIKO_DISABLE_HTTP2", "true", true),
+        ] {
+            let (features, _) = read(&[(name, value)].into_iter().collect());
+            assert_eq!(features.disable_http2, want, "{name}={value}");
+        }
     }
 }
