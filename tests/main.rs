@@ -34,6 +34,7 @@ mod mounts;
 mod named_contexts;
 mod nginx;
 mod outputs;
+mod phrases;
 mod places;
 mod plans;
 mod platforms;

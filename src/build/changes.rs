@@ -15,6 +15,7 @@ impl Work<'_> {
         let baseline = match self.baseline.take() {
             Some(baseline) => baseline,
             None => {
+                info!("Initializing snapshotter ...");
                 info!("Taking snapshot of full filesystem...");
                 snapshot::tree::scan(
                     &self.root,

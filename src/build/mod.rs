@@ -24,6 +24,7 @@ mod machine;
 mod materials;
 mod outline;
 mod outlook;
+mod phrases;
 mod pins;
 mod pipe;
 mod prepared;

@@ -20,7 +20,7 @@ use super::pins::Pins;
 use super::roots::Roots;
 use super::schedule;
 use super::work::{Made, Work, record};
-use super::{Error, Options, prepared, unpack};
+use super::{Error, Options, phrases, prepared, unpack};
 use crate::execute::mount::Shelf;
 use crate::execute::run::Isolation;
 use crate::image::{Compression, Family};
@@ -75,6 +75,7 @@ impl Builder<'_> {
     pub fn stages(&self, roots: &Roots<'_>) -> Result<Vec<Lineage>, Error> {
         let lineages: Vec<OnceLock<Lineage>> =
             self.plan.stages.iter().map(|_| OnceLock::new()).collect();
+        phrases::dependencies(self.plan);
         schedule::run(&self.dependencies, self.jobs, |position| {
             let built = self.build(position, &lineages, roots);
             let built = built.inspect_err(|_| self.halt.raise(libc::SIGTERM))?;
@@ -107,6 +108,7 @@ impl Builder<'_> {
             return Ok(lineage);
         }
         let _stage = self.timeline.stage(position);
+        phrases::stage(self.plan, position);
         info!("{}", stage.text);
         let at_work = match prospect.has_root() {
             true => stage.steps.split_at(prospect.work).0,
@@ -156,6 +158,9 @@ impl Builder<'_> {
             let hit = self.lookahead.hit((position, index));
             if hit.is_some() {
                 info!("{}", step.text);
+            }
+            if step.action == Action::Config {
+                phrases::step(step);
             }
             let record = record(step, hit.map(Made::from));
             told.done(self.outcome((position, index)), layer_of(&record));
@@ -211,7 +216,10 @@ impl Builder<'_> {
     fn root(&self, position: usize, roots: &Roots<'_>) -> Result<Rootfs, Error> {
         let stage = &self.plan.stages[position];
         match &stage.base {
-            Base::Scratch => roots.create(position),
+            Base::Scratch => {
+                info!("No base image, nothing to extract");
+                roots.create(position)
+            }
             Base::Stage(base) => roots.continue_from(*base, position, self.plan),
             Base::Image(image, platform) => {
                 let root = roots.create(position)?;

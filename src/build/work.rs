@@ -8,6 +8,7 @@ use tracing::{debug, info, warn};
 use super::assemble::Record;
 use super::error::display_name;
 use super::keys;
+use super::phrases;
 use super::pins;
 use super::roots::Roots;
 use super::stage::Builder;
@@ -67,6 +68,7 @@ impl Work<'_> {
         if step.action != Action::Config {
             info!("{}", step.text);
         }
+        phrases::step(step);
         let at = (self.position, index);
         let makes_layer =
             self.builder.in_image.contains(&self.position) || self.builder.lookahead.wants(at);

@@ -195,6 +195,7 @@ impl Copier<'_> {
         if unpack != Unpack::Never && candidate.stat.is_file() {
             let file = self.tree.root.open_file(&candidate.path)?;
             if add::unpack(file, &candidate.path, &to, &mut self.target)? {
+                tracing::info!("Unpacking local tar archive {} to {to}", candidate.path);
                 return Ok(());
             }
         }

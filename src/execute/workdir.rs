@@ -18,6 +18,12 @@ pub fn workdir(step: &WorkdirStep, root: &Rootfs, now: Time) -> Result<Vec<Layer
     let mut target = Target::new(root, now, false);
     target.owner = Some(users::owner_or_root(root, &step.user)?);
     let path = target.resolve(&step.path)?;
+    if let (None, Some((uid, gid))) = (target.kind(&path)?, target.owner) {
+        tracing::info!(
+            "Creating directory {} with uid {uid} and gid {gid}",
+            step.path
+        );
+    }
     target.make_directory(&path)?;
     target.finish()
 }
