@@ -1,5 +1,7 @@
 //! Forms in which pipelines call the executor, beside those of the README.
 
+use tar::EntryType;
+
 use crate::images::{Unpacked, succeeded};
 use crate::support::container::{self, Capabilities};
 use crate::support::{Finished, Image, Sandbox, requires};
@@ -25,20 +27,42 @@ CMD [\"/bin/sh\"]
 fn context(t: &Sandbox, text: &str) {
     t.file("tree/deep/file", 0o644, "deep\n");
     t.file("message", 0o644, "hello\n");
-    let archive = t.context().join("archive.tar");
-    let tree = t.context().join("tree");
-    let args = [
-        "--owner=0",
-        "--group=5",
-        "-C",
-        tree.to_str().unwrap(),
-        "-cf",
-    ];
-    crate::support::tool(
-        "tar",
-        args.iter().chain(&[archive.to_str().unwrap(), "deep"]),
-    );
+    t.file("archive.tar", 0o644, archive());
     t.dockerfile(&text.replace("BASE", &t.base()));
+}
+
+/// Returns a tar with what an ordinary user cannot put on a disk: other owners, a device, and a program with capabilities.
+fn archive() -> Vec<u8> {
+    let mut archive = tar::Builder::new(Vec::new());
+    let header = |kind, path: &str, mode, size| {
+        let mut header = tar::Header::new_ustar();
+        header.set_entry_type(kind);
+        header.set_path(path).unwrap();
+        header.set_mode(mode);
+        header.set_uid(0);
+        header.set_gid(5);
+        header.set_mtime(0);
+        header.set_size(size);
+        header
+    };
+    let mut append = |mut header: tar::Header, content: &[u8]| {
+        header.set_cksum();
+        archive.append(&header, content).unwrap();
+    };
+    append(header(EntryType::Directory, "deep/", 0o755, 0), b"");
+    append(header(EntryType::Regular, "deep/file", 0o644, 5), b"deep\n");
+    let mut null = header(EntryType::Char, "deep/null", 0o666, 0);
+    null.set_device_major(1).unwrap();
+    null.set_device_minor(3).unwrap();
+    append(null, b"");
+    // version 2, in force, CAP_NET_RAW
+    let capability = b"\x01\0\0\x02\0\x20\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
+    let xattr = ("SCHILY.xattr.security.capability", &capability[..]);
+    archive.append_pax_extensions([xattr]).unwrap();
+    let mut ping = header(EntryType::Regular, "deep/ping", 0o755, 1);
+    ping.set_cksum();
+    archive.append(&ping, &b"x"[..]).unwrap();
+    archive.into_inner().unwrap()
 }
 
 /// Runs the executor's image as the `restricted` profile of pods demands, with one directory to write to.
@@ -73,9 +97,13 @@ fn the_restricted_profile_gives_the_same_image() {
     let destination = format!("--destination={}", t.tag("restricted"));
     restricted(&t, &[destination]).succeeded();
     let image = Image::pull(&t.registry, &t.tag("restricted"));
-    for layer in 0..by_root.layer_count() {
-        assert_eq!(image.layer(layer), by_root.layer(layer), "{layer}");
+    let layers: Vec<String> = (0..by_root.layer_count())
+        .map(|n| by_root.layer(n))
+        .collect();
+    for (number, layer) in layers.iter().enumerate() {
+        assert_eq!(image.layer(number), *layer);
     }
+    assert!(layers.concat().contains("deep/null"), "{layers:?}");
     assert_eq!(image.digest, by_root.digest);
 }
 
