@@ -9,6 +9,7 @@ use tracing::info;
 
 use super::product::index_family;
 use crate::image::{Descriptor, ImageRef, Platform};
+use crate::log::units;
 use crate::output::push::Layers;
 use crate::output::{BuiltImage, BuiltIndex, Product};
 use crate::registry::{self, Client, Member};
@@ -110,7 +111,10 @@ fn found(
             break;
         }
         if number == 0 {
-            info!("Waiting for {source}");
+            let limit = units::time(wait);
+            info!(
+                "Waiting for {source}, {limit} at most; that its build failed does not show here"
+            );
         }
         let pause = PAUSES.get(number).copied().unwrap_or(last);
         std::thread::sleep(pause.min(left));

@@ -13,6 +13,6 @@ pub const FLAGS: &[Flag] = &[
     flag("job-name",          ' ', Text,     "", Works, "Name of the Job; default is made of the destination and the arguments"),
     flag("namespace",         ' ', Text,     "", Works, "Namespace of the Job"),
     flag("registry-secret",   ' ', Text,     "", Works, "Secret of type kubernetes.io/dockerconfigjson"),
-    flag("wait",              ' ', Limit,    "6h", Works, "With several platforms, how long the Job that makes the index waits for their images"),
+    flag("wait",              ' ', Limit,    "6h", Works, "With several platforms, how long the Job that makes the index waits for their images; it does not see that a build of them failed"),
     flag("service-account",   ' ', Text,     "", Works, "Service account of the Job, for credentials of clouds"),
 ];
