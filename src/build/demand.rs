@@ -198,7 +198,7 @@ mod tests {
 
     use super::*;
     use crate::build::outlook::outlook;
-    use crate::build::testing::plan_of;
+    use crate::plan::testing::plan_of;
 
     fn show(demand: &Demand) -> String {
         match demand {

@@ -33,8 +33,6 @@ mod removal;
 mod roots;
 mod schedule;
 mod stage;
-#[cfg(test)]
-mod testing;
 mod unpack;
 mod work;
 mod workspace;

@@ -95,7 +95,7 @@ fn steps_with_root(prospects: &[Prospect]) -> impl Iterator<Item = At> + '_ {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::build::testing::plan_of;
+    use crate::plan::testing::plan_of;
 
     /// Three stages; the steps with layers are 0.0 1.0 1.1 2.0 2.1.
     const TEXT: &str = "FROM scratch AS a\nCOPY x /x\n\

@@ -19,6 +19,8 @@ mod scope;
 mod signal;
 mod stage;
 mod step;
+#[cfg(test)]
+pub(crate) mod testing;
 mod transfer;
 
 use std::collections::BTreeMap;

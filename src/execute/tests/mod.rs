@@ -10,10 +10,10 @@ use std::io::Write as _;
 
 use super::*;
 use crate::context::dockerignore::{self, Matcher};
-use crate::dockerfile::{self, Dockerfile};
 use crate::layer::entry::Time;
 use crate::layer::{Entry, LayerPath};
-use crate::plan::{self, Action, Configs, Plan};
+use crate::plan::Action;
+use crate::plan::testing::{parsed, plan_of};
 use crate::rootfs::testing::{Scratch, dir, entry, file, listing, symlink};
 
 /// When everything is built.
@@ -56,7 +56,7 @@ impl Bed {
 
     /// Executes one instruction in `WORKDIR /w`; returns the paths that were written.
     pub fn execute(&self, instruction: &str) -> Result<Vec<LayerPath>, Error> {
-        let (_, plan) = planned(instruction);
+        let plan = plan_of(&dockerfile(instruction));
         let step = plan.stages[0].steps.last().unwrap();
         let tree = Tree {
             root: &self.source.root,
@@ -98,34 +98,9 @@ impl Bed {
     }
 }
 
-/// Plans a stage with `WORKDIR /w` and the instructions.
-fn planned(instructions: &str) -> (Dockerfile, Plan) {
-    let text = format!("FROM x\nWORKDIR /w\n{instructions}\n");
-    let options = dockerfile::Options {
-        syntax: None,
-        check: None,
-    };
-    let dockerfile = dockerfile::parse(text.as_bytes(), &options).unwrap();
-    let platform: crate::image::Platform = "linux/amd64".parse().unwrap();
-    let options = plan::Options {
-        targets: Vec::new(),
-        every_stage: false,
-        build_args: Default::default(),
-        platforms: dockerfile::Platforms {
-            build: platform.clone(),
-            target: platform.clone(),
-        },
-        platform_is_explicit: false,
-        source_date_epoch: None,
-        contexts: Vec::new(),
-        context_time: None,
-        epoch_time: None,
-    };
-    let base = crate::image::ImageConfig::scratch(platform.clone());
-    let image: crate::image::ImageRef = "x".parse().unwrap();
-    let configs = Configs::from([((image.into(), platform), base)]);
-    let plan = plan::plan(&dockerfile, &options, &configs).unwrap();
-    (dockerfile, plan)
+/// A stage with `WORKDIR /w` and the instructions.
+fn dockerfile(instructions: &str) -> String {
+    format!("FROM x\nWORKDIR /w\n{instructions}\n")
 }
 
 fn make(scratch: &Scratch, paths: &str) {
@@ -224,9 +199,9 @@ fn sources_that_the_ignore_file_hides() {
         ("*.md",         "# check=skip=CopyIgnoredFile\nCOPY a.md /d/", ""),
     ];
     for (patterns, instruction, want) in cases {
-        let (dockerfile, plan) = planned(instruction);
+        let text = dockerfile(instruction);
         let ignore = dockerignore::parse(patterns.as_bytes()).unwrap();
-        let findings = ignored_sources(&plan, &ignore, &dockerfile.checks);
+        let findings = ignored_sources(&plan_of(&text), &ignore, &parsed(&text).checks);
         let findings: Vec<_> = findings.iter().map(ToString::to_string).collect();
         assert_eq!(findings.join("\n"), want, "{patterns:?} {instruction}");
     }
