@@ -1,20 +1,17 @@
 //! Moving the image's files, as the command left them, out of the root and back into the private root.
-//!
-//! The command may have renamed anything, the pinned directories included: what is mounted in them rides along. So nothing
-//! is taken to be where it was; directories are known by device and inode, mounts by number.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::io::Errno;
 
 use super::container::{Container, Failure};
+use super::dir;
 use super::enter::Moved;
+use super::found::{self, Found};
 use super::journal::Header;
-use super::metadata::Metadata;
 use super::warning::Warning;
-use super::{dir, namespace};
 use crate::layer::LayerPath;
 
 /// Where a directory of the container waits until its place is free.
@@ -32,20 +29,6 @@ pub(super) struct Out {
     pub(super) failures: Vec<Failure>,
 }
 
-/// The root as the command left it.
-struct Found {
-    /// What stays, at its present path.
-    kept: BTreeSet<LayerPath>,
-    /// The directories that hold it or are the container's own, at their present paths.
-    pinned: BTreeMap<LayerPath, Pinned>,
-}
-
-struct Pinned {
-    metadata: Metadata,
-    /// Its path before the command, if the directory is the container's.
-    origin: Option<LayerPath>,
-}
-
 /// Moves everything that is not the container's from the root into the private root. Goes on after a failure.
 pub(super) fn move_out(
     container: &Container,
@@ -59,7 +42,7 @@ pub(super) fn move_out(
         out.failures
             .push(Failure::new(&container.work_path, source));
     }
-    let found = match find(container, header) {
+    let found = match found::find(container, header) {
         Ok(found) => found,
         Err(source) => {
             out.failures.push(Failure::new(&root, source));
@@ -99,123 +82,6 @@ pub(super) fn move_out(
         .cloned()
         .collect();
     out
-}
-
-/// Finds where the things that stay are now.
-fn find(container: &Container, header: &Header) -> io::Result<Found> {
-    let mounts = container.mounts()?;
-    let numbered = namespace()? == header.namespace;
-    let mut kept = BTreeSet::new();
-    for stays in &header.kept {
-        let mount = mounts
-            .iter()
-            .find(|m| numbered && Some(m.id) == stays.mount);
-        let path = mount.map_or(&stays.path, |mount| &mount.path);
-        // What an interrupted process had put into the work directory is not the command's doing.
-        if path == &container.work_path || !path.starts_with(&container.work_path) {
-            kept.insert(path.clone());
-        }
-    }
-    let in_place: BTreeSet<LayerPath> = header
-        .kept
-        .iter()
-        .filter(|stays| kept.contains(&stays.path))
-        .flat_map(|stays| stays.path.ancestors())
-        .collect();
-    let own: BTreeMap<dir::Identity, &LayerPath> = header
-        .pinned
-        .iter()
-        .map(|p| (p.identity, &p.path))
-        .collect();
-
-    let mut paths: BTreeSet<LayerPath> = kept.iter().flat_map(LayerPath::ancestors).collect();
-    paths.insert(LayerPath::root());
-    let mut pinned: BTreeMap<LayerPath, Pinned> = BTreeMap::new();
-    let mut searched = false;
-    loop {
-        while let Some(path) = paths.pop_first() {
-            let Some(handle) = dir::find(&container.root, &path)? else {
-                continue;
-            };
-            for (child, identity) in child_dirs(&handle, &path)? {
-                if own.contains_key(&identity) && !kept.contains(&child) {
-                    paths.insert(child);
-                }
-            }
-            let identity = dir::look_at(&handle, b".")?.map(|seen| seen.identity);
-            let origin = identity.and_then(|identity| own.get(&identity).copied());
-            let origin = origin.or(in_place.get(&path)).cloned();
-            let metadata = Metadata::read(&handle)?;
-            pinned.insert(path, Pinned { metadata, origin });
-        }
-        let found: BTreeSet<_> = pinned.values().filter_map(|p| p.origin.as_ref()).collect();
-        if searched || header.pinned.iter().all(|p| found.contains(&p.path)) {
-            break;
-        }
-        searched = true;
-        search(container, &own, &kept, &LayerPath::root(), &mut paths)?;
-        paths.retain(|path| !pinned.contains_key(path));
-    }
-    // What stays without being mounted went with the directory it is in.
-    let now: BTreeMap<_, _> = pinned
-        .iter()
-        .filter_map(|(path, p)| Some((p.origin.as_ref()?, path)))
-        .collect();
-    for stays in header.kept.iter().filter(|stays| stays.mount.is_none()) {
-        if let Some(parent) = stays.path.parent()
-            && let Some(name) = stays.path.file_name()
-            && let Some(now) = now.get(&parent)
-        {
-            kept.remove(&stays.path);
-            kept.insert(now.join(name));
-        }
-    }
-    Ok(Found { kept, pinned })
-}
-
-/// Returns the directories in a directory, each with what identifies it.
-fn child_dirs(handle: impl AsFd, path: &LayerPath) -> io::Result<Vec<(LayerPath, dir::Identity)>> {
-    let mut children = Vec::new();
-    for name in dir::names(&handle)? {
-        let seen = dir::look_at(&handle, &name)?;
-        if let Some(seen) = seen.filter(|seen| seen.is_dir()) {
-            children.push((path.join(name), seen.identity));
-        }
-    }
-    Ok(children)
-}
-
-/// Looks for directories of the container anywhere below `path`, and collects them with those above them.
-fn search(
-    container: &Container,
-    own: &BTreeMap<dir::Identity, &LayerPath>,
-    kept: &BTreeSet<LayerPath>,
-    path: &LayerPath,
-    found: &mut BTreeSet<LayerPath>,
-) -> io::Result<()> {
-    let handle = dir::open(&container.root, path)?;
-    for (child, identity) in child_dirs(handle, path)? {
-        if kept.contains(&child) {
-            continue;
-        }
-        if own.contains_key(&identity) {
-            found.extend(child.ancestors());
-            found.insert(child.clone());
-        }
-        search(container, own, kept, &child, found)?;
-    }
-    Ok(())
-}
-
-impl Found {
-    /// Returns the container's directories that are not where they belong: their place, where they are.
-    fn displaced(&self) -> Vec<(&LayerPath, &LayerPath)> {
-        let own = self.pinned.iter().filter_map(|(path, pinned)| {
-            let origin = pinned.origin.as_ref()?;
-            (origin != path).then_some((origin, path))
-        });
-        own.collect()
-    }
 }
 
 /// Renames in the private root what the command renamed while its content was in the container's directories.

@@ -21,6 +21,7 @@ mod aside;
 mod container;
 mod dir;
 mod enter;
+mod found;
 mod graft;
 mod journal;
 mod leave;
