@@ -1,176 +1,37 @@
-//! COPY and ADD of files.
-//!
-//! # Spec
-//! Language spec 3.6 to 3.8.
+//! Copying what was found, one source after the other.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Read};
 
-use super::remote::RemoteFile;
-use super::selection::{self, Role, Selection, select};
-use super::target::Target;
-use super::tree::{Candidate, Owners, Tree};
-use super::{Error, Remote, add};
+use super::super::remote::RemoteFile;
+use super::super::selection::{self, Role, Selection};
+use super::super::target::Target;
+use super::super::tree::{Candidate, Owners, Tree};
+use super::super::{Error, add};
+use super::Destination;
 use crate::context::dockerignore::Matcher;
 use crate::layer::entry::Time;
 use crate::layer::{Entry, Kind, LayerPath};
-use crate::plan::{CopySource, CopyStep, Unpack};
-use crate::rootfs::{FileType, Nearby, Rootfs, Stat, users};
+use crate::plan::Unpack;
+use crate::rootfs::{FileType, Nearby, Stat};
 
-/// Executes a COPY or ADD; returns the paths written, directories on the way included, in order.
-///
-/// Everything named is looked up before anything is written; `remotes` is what [`fetch`](super::fetch) returned. `now` is the time of directories made on the way and of inline files.
-///
-/// # Errors
-/// [`Error::NotFound`] for a source that is not there; conflicts between files and directories; what the disk refuses.
-pub fn copy(
-    step: &CopyStep,
-    tree: &Tree<'_>,
-    remotes: &[Remote],
-    root: &Rootfs,
-    now: Time,
-) -> Result<Vec<LayerPath>, Error> {
-    let exclude = Matcher::new(&step.exclude)?;
-    let mut sources = Vec::new();
-    let trees: Vec<Option<Tree<'_>>> = remotes.iter().map(files_of_repository).collect();
-    let mut remotes = remotes.iter().zip(&trees);
-    for source in &step.sources {
-        sources.push(match source {
-            CopySource::Path(word) if step.parents => Source::Selection(select(tree, word)?),
-            CopySource::Path(word) => Source::Candidates(tree.candidates(word)?),
-            CopySource::Inline { name, content } => Source::Inline(name, content),
-            CopySource::Url { .. } | CopySource::Git(_) => {
-                let remote = remotes.next().expect("every remote source was fetched");
-                match remote {
-                    (Remote::File(file), _) => Source::Remote(file),
-                    (Remote::Repository(checkout), tree) => Source::Repository {
-                        tree: tree.as_ref().expect("a repository has files"),
-                        time: checkout.time.unwrap_or(now),
-                    },
-                }
-            }
-        });
-    }
-    let mut target = Target::new(root, now, step.link);
-    target.owner = match &step.chown {
-        Some(owner) => Some(users::owner(root, owner)?),
-        None => None,
-    };
-    target.chmod = step.chmod.as_ref();
-    let mut copier = Copier {
-        tree,
-        files: tree.root.nearby(),
-        target,
-        exclude: &exclude,
-        destination: Destination::of(step),
-        links: HashMap::new(),
-        checked_out: None,
-        now,
-    };
-    for source in sources {
-        copier.links.clear();
-        match source {
-            Source::Candidates(candidates) => {
-                for candidate in candidates {
-                    copier.copy_candidate(&candidate, step.unpack)?;
-                }
-            }
-            Source::Inline(name, content) => copier.write_inline(name, content)?,
-            Source::Remote(remote) => copier.write_remote(remote, step.unpack)?,
-            Source::Selection(selection) => copier.copy_selection(&selection)?,
-            Source::Repository { tree, time } => copier.copy_repository(tree, time)?,
-        }
-    }
-    copier.target.finish()
-}
-
-/// Copies a file, or a directory with everything in it, for a mount: owners and modes as the source has them, what is ignored left out.
-///
-/// Nothing is at `to` yet. A context's own directory has no mode of its own.
-pub(super) fn replicate(
-    tree: &Tree<'_>,
-    source: &LayerPath,
-    root: &Rootfs,
-    to: &LayerPath,
-    now: Time,
-) -> Result<(), Error> {
-    let found = tree.candidate(source, source)?;
-    let none = Matcher::default();
-    let mut copier = Copier {
-        tree,
-        files: tree.root.nearby(),
-        target: Target::new(root, now, false),
-        exclude: &none,
-        destination: Destination {
-            path: String::new(),
-            is_directory: false,
-        },
-        links: HashMap::new(),
-        checked_out: None,
-        now,
-    };
-    if found.stat.is_dir() {
-        let mut stat = found.stat;
-        if found.path.is_root() && tree.owners == Owners::Root {
-            stat.mode = 0o755;
-        }
-        let mut entry = copier.entry(&found.path, &stat, to.clone())?;
-        entry.mode = stat.mode;
-        copier.target.put(entry, &mut io::empty())?;
-        copier.copy_tree(&found.path, to, None)?;
-        copier.target.set_time(to, stat.mtime);
-    } else {
-        copier.copy_file(&found.path, &found.stat, to.clone())?;
-    }
-    copier.target.finish().map(drop)
-}
-
-/// A source after it was looked up.
-enum Source<'a> {
-    Candidates(Vec<Candidate>),
-    Inline(&'a str, &'a [u8]),
-    Remote(&'a RemoteFile),
-    Selection(Selection),
-    Repository { tree: &'a Tree<'a>, time: Time },
-}
-
-/// Where to, as written.
-struct Destination {
-    /// Joined with the working directory.
-    path: String,
-    /// Sources go inside, whether it exists or not (DST-2).
-    is_directory: bool,
-}
-
-impl Destination {
-    fn of(step: &CopyStep) -> Self {
-        let typed = step.destination.as_str();
-        Self {
-            path: step.target(),
-            is_directory: step.parents
-                || matches!(typed, "" | ".")
-                || typed.ends_with('/')
-                || typed.ends_with("/."),
-        }
-    }
-}
-
-struct Copier<'a> {
-    tree: &'a Tree<'a>,
-    files: Nearby<'a>,
-    target: Target<'a>,
-    exclude: &'a Matcher,
-    destination: Destination,
+/// Writes into a stage's root what one instruction takes from a tree.
+pub(super) struct Copier<'a> {
+    pub(super) tree: &'a Tree<'a>,
+    pub(super) files: Nearby<'a>,
+    pub(super) target: Target<'a>,
+    pub(super) exclude: &'a Matcher,
+    pub(super) destination: Destination,
     /// First copy of each file of the current source that has several names.
-    links: HashMap<(u64, u64), LayerPath>,
+    pub(super) links: HashMap<(u64, u64), LayerPath>,
     /// The current source is a commit, whose files are of this time.
-    checked_out: Option<Time>,
-    now: Time,
+    pub(super) checked_out: Option<Time>,
+    pub(super) now: Time,
 }
 
 impl<'a> Copier<'a> {
     /// Copies what a repository contains, in place of the files of the tree (GIT-3).
-    fn copy_repository(&mut self, tree: &'a Tree<'a>, time: Time) -> Result<(), Error> {
+    pub(super) fn copy_repository(&mut self, tree: &'a Tree<'a>, time: Time) -> Result<(), Error> {
         let files = std::mem::replace(&mut self.files, tree.root.nearby());
         let own = std::mem::replace(&mut self.tree, tree);
         self.checked_out = Some(time);
@@ -187,7 +48,11 @@ impl<'a> Copier<'a> {
 }
 
 impl Copier<'_> {
-    fn copy_candidate(&mut self, candidate: &Candidate, unpack: Unpack) -> Result<(), Error> {
+    pub(super) fn copy_candidate(
+        &mut self,
+        candidate: &Candidate,
+        unpack: Unpack,
+    ) -> Result<(), Error> {
         let to = self.target.resolve(&self.destination.path)?;
         if candidate.stat.is_dir() {
             return self.copy_directory(&candidate.path, &candidate.stat, &to);
@@ -216,14 +81,18 @@ impl Copier<'_> {
         Ok(to.clone())
     }
 
-    fn write_inline(&mut self, name: &str, content: &[u8]) -> Result<(), Error> {
+    pub(super) fn write_inline(&mut self, name: &str, content: &[u8]) -> Result<(), Error> {
         let to = self.target.resolve(&self.destination.path)?;
         let path = self.place(&to, name.as_bytes())?;
         let entry = new_file(path, content.len() as u64, 0o644, self.now);
         self.target.put(entry, &mut &*content)
     }
 
-    fn write_remote(&mut self, remote: &RemoteFile, unpack: Unpack) -> Result<(), Error> {
+    pub(super) fn write_remote(
+        &mut self,
+        remote: &RemoteFile,
+        unpack: Unpack,
+    ) -> Result<(), Error> {
         let to = self.target.resolve(&self.destination.path)?;
         let open = || {
             remote.content().map_err(|source| Error::Fetch {
@@ -260,14 +129,14 @@ impl Copier<'_> {
         Ok(())
     }
 
-    fn copy_selection(&mut self, selection: &Selection) -> Result<(), Error> {
+    pub(super) fn copy_selection(&mut self, selection: &Selection) -> Result<(), Error> {
         let to = self.target.resolve(&self.destination.path)?;
         self.target.make_directory(&to)?;
         self.copy_tree(&selection.base, &to, Some(&selection.matcher))
     }
 
     /// Copies what is below `from` and neither ignored nor excluded, and selected if there is a selection.
-    fn copy_tree(
+    pub(super) fn copy_tree(
         &mut self,
         from: &LayerPath,
         to: &LayerPath,
@@ -310,7 +179,12 @@ impl Copier<'_> {
     }
 
     /// Copies anything but a directory; further names of a file stay hard links to the first (SRC-9).
-    fn copy_file(&mut self, from: &LayerPath, stat: &Stat, to: LayerPath) -> Result<(), Error> {
+    pub(super) fn copy_file(
+        &mut self,
+        from: &LayerPath,
+        stat: &Stat,
+        to: LayerPath,
+    ) -> Result<(), Error> {
         let mut entry = self.entry(from, stat, to)?;
         let inode = (stat.device, stat.inode);
         if stat.links > 1 {
@@ -330,7 +204,12 @@ impl Copier<'_> {
     }
 
     /// Returns the entry that copies `from` to `to`; a socket becomes an empty file.
-    fn entry(&mut self, from: &LayerPath, stat: &Stat, to: LayerPath) -> Result<Entry, Error> {
+    pub(super) fn entry(
+        &mut self,
+        from: &LayerPath,
+        stat: &Stat,
+        to: LayerPath,
+    ) -> Result<Entry, Error> {
         let found = self.files.entry(from)?;
         let mut entry = found.map(|(entry, _)| entry).unwrap_or_else(|| Entry {
             path: LayerPath::root(),
@@ -356,19 +235,6 @@ impl Copier<'_> {
             };
         }
         Ok(entry)
-    }
-}
-
-/// Returns the files of a repository, without an ignore file: they belong to root.
-fn files_of_repository(remote: &Remote) -> Option<Tree<'_>> {
-    match remote {
-        Remote::File(_) => None,
-        Remote::Repository(checkout) => Some(Tree {
-            root: &checkout.root,
-            ignore: None,
-            owners: Owners::Root,
-            name: "repository",
-        }),
     }
 }
 
