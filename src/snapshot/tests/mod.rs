@@ -1,9 +1,10 @@
 //! Scripts run in a root, and what a snapshot says about them.
 
-use std::io::{self, Read};
+mod baselines;
+mod layers;
 
-use super::{Change, Options, Tree, changes, clock, touched, tree, write};
-use crate::layer::{Entry, Kind, LayerPath, Limits, Reader, Time, Writer};
+use super::{Change, Options, Tree, changes, clock, tree, write};
+use crate::layer::{Entry, Kind, LayerPath, Limits, Reader, Writer};
 use crate::rootfs::Rootfs;
 use crate::rootfs::testing::{self, Scratch};
 
@@ -209,96 +210,6 @@ fn full_reads_everything() {
 }
 
 #[test]
-fn a_refreshed_baseline_knows_what_copy_did() {
-    let (t, mut tree) = base();
-    t.put(&testing::file("var/app/main", 0o755, 4), "main");
-    t.put(&testing::file("etc/passwd", 0o644, 3), "new");
-    t.put(&testing::file("var/log", 0o644, 1), "x");
-    t.put(&testing::symlink("aa", "bin"), "");
-    t.put(&testing::file("aa/zz", 0o644, 1), "z");
-    t.root.remove(&LayerPath::clean("empty")).unwrap();
-    let paths = [
-        "var/app/main",
-        "etc/passwd",
-        "var/log",
-        "aa",
-        "aa/zz",
-        "empty",
-    ]
-    .map(LayerPath::clean);
-    tree.refresh(&t.root, &paths, &ALL).unwrap();
-    assert_same(&tree, &t.root, "refresh");
-    assert_eq!(lines(&changes(&mut tree, &t.root, &ALL).unwrap()), "");
-    let found = touched(&t.root, &paths).unwrap();
-    assert_eq!(
-        lines(&found),
-        "+ /aa, + /bin/zz, - /empty, + /etc/passwd, + /var/app/main, + /var/log"
-    );
-}
-
-#[test]
-fn files_that_were_only_moved_are_no_candidates() {
-    let (t, mut tree) = base();
-    let path = LayerPath::clean("etc/passwd");
-    let before = t.root.stat(&path).unwrap().unwrap();
-    t.run("mv etc/passwd etc/x; mv etc/x etc/passwd");
-    let after = t.root.stat(&path).unwrap().unwrap();
-    let moved = super::Moved {
-        inode: before.inode,
-        ctime_before: before.ctime,
-        ctime_after: after.ctime,
-    };
-    tree.moved(&t.root, &[moved]);
-    let node = tree
-        .nodes
-        .iter()
-        .find(|node| node.inode == before.inode)
-        .unwrap();
-    assert_eq!(node.ctime, after.ctime);
-}
-
-#[test]
-fn what_a_layer_holds() {
-    let (t, mut tree) = base();
-    t.run("ln bin/sh bin/bash; rm -r var/log; echo 1 >var/lib/x; mkdir -p opt/a; touch -d @2000000000.9 opt/a/f");
-    let found = changes(&mut tree, &t.root, &ALL).unwrap();
-    let bytes = layer(&t.root, &found, None);
-    assert_eq!(
-        names(&bytes),
-        "/bin /bin/ash /bin/bash=/bin/ash /bin/sh=/bin/ash /opt /opt/a /opt/a/f /var /var/lib /var/lib/x /var/.wh.log"
-    );
-    let file = |bytes: &[u8]| {
-        entries(bytes)
-            .into_iter()
-            .find(|e| e.path == LayerPath::clean("opt/a/f"))
-    };
-    assert_eq!(
-        file(&bytes).unwrap().mtime,
-        Time::from_seconds(2_000_000_000)
-    );
-    let clamped = layer(&t.root, &found, Some(7));
-    assert!(
-        entries(&clamped)
-            .iter()
-            .all(|entry| entry.mtime.seconds <= 7)
-    );
-    assert_eq!(clamped, layer(&t.root, &found, Some(7)));
-}
-
-#[test]
-fn a_file_named_like_a_whiteout_is_an_error() {
-    let (t, mut tree) = base();
-    t.run("touch etc/.wh.passwd");
-    let found = changes(&mut tree, &t.root, &ALL).unwrap();
-    let mut writer = Writer::new(io::sink());
-    let error = write(&found, &t.root, &mut writer, None).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "`/etc/.wh.passwd` cannot be in a layer: names that start with `.wh.` mark deletions"
-    );
-}
-
-#[test]
 fn sockets_stay_out() {
     let (t, mut tree) = base();
     let socket = t.root.path().join("etc/socket");
@@ -311,29 +222,6 @@ fn sockets_stay_out() {
 #[test]
 fn a_tree_is_small() {
     assert!(size_of::<tree::Node>() <= 80);
-}
-
-#[test]
-fn a_deep_tree_is_walked_and_removed() {
-    let t = Scratch::new();
-    let mut tree = tree::scan(&t.root, &ALL).unwrap();
-    // Too long for one path, and more levels than descriptors are held open.
-    t.run("i=0; while [ $i -lt 380 ]; do mkdir 1234567890 && cd -P 1234567890; i=$((i+1)); done; echo end >file");
-    let found = changes(&mut tree, &t.root, &ALL).unwrap();
-    assert_eq!(found.len(), 381);
-    let bytes = layer(&t.root, &found, None);
-    t.root.remove(&LayerPath::clean("1234567890")).unwrap();
-    assert_eq!(t.listing(), "");
-    let mut reader = Reader::new(&bytes[..], Limits::default());
-    t.root.apply(&mut reader).unwrap();
-    let mut content = String::new();
-    let path = found.last().unwrap().path();
-    t.root
-        .open_file(path)
-        .unwrap()
-        .read_to_string(&mut content)
-        .unwrap();
-    assert_eq!(content, "end\n");
 }
 
 #[test]
