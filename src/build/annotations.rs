@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::base_image;
-use super::bases::Bases;
+use super::bases::{Bases, base_image};
 use crate::image::Family;
 use crate::image::reference::DOCKER_HUB;
 use crate::plan::{ImageName, Plan};

@@ -1,4 +1,4 @@
-//! The base images: their documents, before anything is unpacked.
+//! The base images: their documents, before anything is unpacked, and which of them the target stands on.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::Error;
 use super::images::{Image, Library};
 use crate::dockerfile::Dockerfile;
-use crate::image::Platform;
-use crate::plan::{self, Configs, ImageName};
+use crate::image::{Digest, Family, ImageRef, Platform};
+use crate::plan::{self, Base, Configs, ImageName, Plan};
 
 /// Base images by name and platform.
 pub type Bases = BTreeMap<(ImageName, Platform), Arc<Image>>;
@@ -30,4 +30,41 @@ pub fn fetch(
             bases.insert(key.clone(), found);
         }
     }
+}
+
+/// Returns the family of the image: as asked, else its base image's; an image from scratch is Docker's.
+pub fn family(plan: &Plan, bases: &Bases, wanted: Option<Family>) -> Family {
+    wanted.unwrap_or_else(|| match base_image(plan) {
+        Some(key) => bases[&key].manifest.family(),
+        None => Family::Docker,
+    })
+}
+
+/// Returns the image at the bottom of the target's chain of bases.
+pub fn base_image(plan: &Plan) -> Option<(ImageName, Platform)> {
+    chain(plan).find_map(|stage| match &plan.stages[stage].base {
+        Base::Image(image, platform) => Some((image.clone(), platform.clone())),
+        Base::Scratch | Base::Stage(_) => None,
+    })
+}
+
+/// Returns the target and the stages it is based on, one after the other.
+pub fn chain(plan: &Plan) -> impl Iterator<Item = usize> + '_ {
+    std::iter::successors(Some(plan.target), |stage| match plan.stages[*stage].base {
+        Base::Stage(base) => Some(base),
+        Base::Scratch | Base::Image(..) => None,
+    })
+}
+
+/// Returns where the layers of the base image are.
+pub fn origins(plan: &Plan, bases: &Bases) -> BTreeMap<Digest, ImageRef> {
+    let image = base_image(plan).map(|key| &bases[&key]);
+    let layers = image.into_iter().flat_map(|image| {
+        image
+            .manifest
+            .layers
+            .iter()
+            .filter_map(|layer| Some((layer.digest.clone(), image.repository()?.clone())))
+    });
+    layers.collect()
 }

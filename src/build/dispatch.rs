@@ -2,8 +2,7 @@
 
 use std::sync::{Arc, Once};
 
-use super::bases::Bases;
-use super::{base_image, origins};
+use super::bases::{Bases, base_image, origins};
 use crate::image::{Descriptor, Layer};
 use crate::output::BlobSource;
 use crate::output::push::Layers;

@@ -2,8 +2,8 @@
 
 use std::fmt::{self, Display};
 
-use super::Prepared;
 use super::outlook::{At, Prospect};
+use super::{Prepared, bases};
 use crate::image::ImageRef;
 use crate::plan::{Action, Base, CopySource, ImageName, PlannedStage, RunMount, Source};
 
@@ -153,7 +153,7 @@ impl Outline<'_> {
         let names: Vec<String> = images.iter().map(ImageRef::to_string).collect();
         writeln!(f, "PUSH [{}]", names.join(" "))?;
         let plan = &self.prepared.plan;
-        let mut chain: Vec<usize> = super::chain(plan).collect();
+        let mut chain: Vec<usize> = bases::chain(plan).collect();
         chain.reverse();
         let bottom = &plan.stages[chain[0]];
         if let Base::Image(image, platform) = &bottom.base {

@@ -1,6 +1,8 @@
 //! A build that is planned: what it will do is known, nothing of it is done.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+
+use tracing::warn;
 
 use super::bases::{self, Bases};
 use super::contexts::Contexts;
@@ -9,18 +11,17 @@ use super::keys::States;
 use super::lookahead::Lookahead;
 use super::outlook::{self, At, Prospect};
 use super::pins::{self, Pins};
-use super::{
-    Error, Options, assemble, epoch, error, family, frontend, keys, machine, report_findings,
-};
+use super::{Error, Options, assemble, epoch, error, keys, machine};
 use crate::cache::LayerCache;
 use crate::cache::key::Writing;
 use crate::context::{self, Context, DockerfileText};
 use crate::dockerfile::check::Finding;
+use crate::dockerfile::{self, Dockerfile};
 use crate::image::{Compression, Family, Layer};
 use crate::log::record;
 use crate::log::timeline::Timeline;
 use crate::plan::{self, Base, Plan};
-use crate::{dockerfile, execute, registry};
+use crate::{execute, registry};
 
 /// The plan, and what was found out for it from registries and the context alone.
 pub struct Prepared<'b> {
@@ -105,10 +106,10 @@ pub fn prepare<'b>(
     report_findings(&plan, &ignored, &dockerfile)?;
     let contexts = Contexts::open(context, &plan, &options.plan.contexts, &options.git, means)?;
 
-    let family = family(&plan, &bases, options.image.family);
+    let family = bases::family(&plan, &bases, options.image.family);
     let (compression, given_up) = assemble::compression(family, options.snapshot.compression);
     if given_up {
-        tracing::warn!(
+        warn!(
             "ignoring --compression=zstd, because the base image is a Docker schema 2 image; --image-format=oci makes it an OCI one"
         );
     }
@@ -160,6 +161,44 @@ pub fn prepare<'b>(
     }
     timeline.plan(prepared.recorded());
     Ok(prepared)
+}
+
+/// Build args that steer the parser (language spec DIR-7).
+fn frontend(build_args: &BTreeMap<String, String>) -> dockerfile::Options {
+    dockerfile::Options {
+        syntax: build_args.get("BUILDKIT_SYNTAX").cloned(),
+        check: build_args.get("BUILDKIT_DOCKERFILE_CHECK").cloned(),
+    }
+}
+
+/// Logs what the checks found.
+///
+/// # Errors
+/// [`Error::Checks`] if the Dockerfile says that findings are errors.
+fn report_findings(plan: &Plan, ignored: &[Finding], dockerfile: &Dockerfile) -> Result<(), Error> {
+    if let Some(syntax) = dockerfile.syntax.as_ref().filter(|syntax| !syntax.builtin) {
+        warn!(
+            "the frontend `{}` is not used; the Dockerfile is read as the language of docker/dockerfile:1",
+            syntax.reference
+        );
+    }
+    let findings = || plan.findings.iter().chain(ignored);
+    for finding in findings() {
+        warn!("{finding}");
+    }
+    if !plan.unused_build_args.is_empty() {
+        warn!(
+            "no ARG declares these build args: {}",
+            plan.unused_build_args.join(", ")
+        );
+    }
+    let rules: BTreeSet<String> = findings().map(|f| f.rule.to_string()).collect();
+    if !dockerfile.checks.error || rules.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Checks {
+        rules: rules.into_iter().collect(),
+    })
 }
 
 /// Returns the stages that are made anew: those called `names`, and those that read them.

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, Mode, OFlags};
 
-use super::Error;
+use super::isolate::Closing;
+use super::{Error, Options};
 use crate::interrupt::{Interrupt, LastAct};
 
 /// The work directory of one build, locked against other builds; what is below it goes with the value.
@@ -122,6 +123,46 @@ impl Drop for Workspace {
         if let Some(Err(error)) = self.temporary.take().map(tempfile::TempDir::close) {
             tracing::warn!("cannot remove {}: {error}", self.dir.display());
         }
+    }
+}
+
+/// The work directories of a build.
+pub struct Workspaces {
+    pub first: Workspace,
+    /// For roots, where commands turned out only later to run in place.
+    second: Option<Workspace>,
+    /// Comes after those of the others.
+    _last_act: Option<LastAct>,
+}
+
+impl Workspaces {
+    /// Opens the directory in which commands are isolated, else the one asked for.
+    pub fn open(
+        isolation: Option<&Closing>,
+        options: &Options,
+        interrupt: &Interrupt,
+    ) -> Result<Self, Error> {
+        let own = isolation.and_then(|isolation| isolation.isolation().work_dir());
+        let dir = own.map(PathBuf::from).or_else(|| options.work_dir.clone());
+        Ok(Self {
+            first: Workspace::open(dir, interrupt)?,
+            second: None,
+            _last_act: isolation.and_then(|it| it.isolation().last_act(interrupt)),
+        })
+    }
+
+    /// Opens another one for roots if commands are isolated elsewhere.
+    pub fn add(&mut self, isolation: Option<&Closing>, interrupt: &Interrupt) -> Result<(), Error> {
+        let dir = isolation.and_then(|isolation| isolation.isolation().work_dir());
+        if let Some(dir) = dir.filter(|dir| *dir != self.first.dir()) {
+            self.second = Some(Workspace::open(Some(dir.into()), interrupt)?);
+            self._last_act = isolation.and_then(|it| it.isolation().last_act(interrupt));
+        }
+        Ok(())
+    }
+
+    pub fn of_roots(&self) -> &Workspace {
+        self.second.as_ref().unwrap_or(&self.first)
     }
 }
 
