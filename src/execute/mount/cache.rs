@@ -12,21 +12,35 @@ use std::time::Duration;
 
 use rustix::fs::{Access, FlockOperation};
 use rustix::io::Errno;
-use sha2::{Digest as _, Sha256};
 
+use super::super::run::What;
 use super::super::{Tree, copy};
-use super::Error;
+use super::staging::{self, Access as FileAccess};
+use super::work::Work;
+use super::{Error, kept};
+use crate::image::Digester;
 use crate::interrupt::{Interrupt, Interrupted};
 use crate::layer::LayerPath;
 use crate::layer::entry::Time;
-use crate::plan::{RunMount, Sharing};
+use crate::plan::Sharing;
 use crate::rootfs::Rootfs;
 
 /// The directory that commands see.
 pub(super) const CONTENT: &str = "content";
 
 /// Its name until it has what it starts from.
-pub(super) const UNFINISHED: &str = "unfinished";
+const UNFINISHED: &str = "unfinished";
+
+/// What a step says of a cache.
+pub(super) struct Wanted<'m> {
+    pub(super) id: &'m str,
+    pub(super) target: &'m str,
+    /// What it starts from, in the tree that it takes files from.
+    pub(super) source: &'m str,
+    pub(super) sharing: Sharing,
+    /// Of a new one that starts from nothing.
+    pub(super) access: FileAccess,
+}
 
 /// A cache in use.
 pub(super) struct Cache {
@@ -77,8 +91,119 @@ impl Cache {
     }
 }
 
+impl Wanted<'_> {
+    /// Returns the directory's name for a cache: what makes it another one (MNT-8).
+    fn key(&self, tree: Option<&Tree<'_>>) -> String {
+        let mut digester = Digester::new();
+        for part in [self.id, tree.map_or("", |tree| tree.name), self.source] {
+            digester.update(&(part.len() as u64).to_le_bytes());
+            digester.update(part.as_bytes());
+        }
+        digester.finish().hex().to_owned()
+    }
+
+    /// Fills a new cache with what it is said to start from; tells whether there is anything (MNT-9).
+    fn begin_with(
+        &self,
+        tree: Option<&Tree<'_>>,
+        root: &Rootfs,
+        to: &LayerPath,
+        now: Time,
+    ) -> Result<bool, Error> {
+        let Some(tree) = tree else {
+            return Ok(false);
+        };
+        let source = LayerPath::clean(self.source);
+        match tree.candidate(&source, &source) {
+            Ok(found) if found.stat.is_dir() => {
+                copy::replicate(tree, &source, root, to, now)?;
+                Ok(true)
+            }
+            Ok(_) | Err(super::super::Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn failed(&self, dir: &Path, source: io::Error) -> Error {
+        Error::Cache {
+            id: self.id.to_owned(),
+            dir: dir.to_owned(),
+            source,
+        }
+    }
+}
+
+impl Work<'_> {
+    /// Finds or makes a cache, and keeps others out as its sharing says as long as the command runs.
+    pub(super) fn cache(
+        &mut self,
+        wanted: &Wanted<'_>,
+        tree: Option<&Tree<'_>>,
+    ) -> Result<What, Error> {
+        let shelf = self.shelf;
+        let key = shelf.caches.join(wanted.key(tree));
+        if let Some(first) = self.caches.get(&key).cloned() {
+            return self.second_view(&key, &first);
+        }
+        let cache = Cache::take(&key, wanted.sharing, shelf.interrupt);
+        let Cache { slot, lock } = cache.map_err(|error| match error {
+            Taken::Interrupted(interrupted) => interrupted.into(),
+            Taken::Io(source) => wanted.failed(&key, source),
+        })?;
+        self.prepared._locks.push(lock);
+        let content = slot.join(CONTENT);
+        let whole = || fs_err::symlink_metadata(&content).is_ok();
+        if !whole() {
+            let _making = lock_making(&slot).map_err(|source| wanted.failed(&slot, source))?;
+            // Another stage or build may have been faster.
+            if !whole() {
+                self.make_cache(wanted, tree, &slot)?;
+                let noted = kept::write_id(&key, wanted.id);
+                noted.map_err(|source| wanted.failed(&key, source))?;
+            }
+        }
+        self.caches.insert(key, wanted.target.to_owned());
+        if shelf.in_place && !content.starts_with(shelf.work_dir) {
+            return Ok(What::File(self.staging.link(&content)?));
+        }
+        Ok(What::Directory(content))
+    }
+
+    /// Makes the directory of a cache in its `slot`; it appears there whole.
+    fn make_cache(
+        &self,
+        wanted: &Wanted<'_>,
+        tree: Option<&Tree<'_>>,
+        slot: &Path,
+    ) -> Result<(), Error> {
+        let root = Rootfs::create(slot)?.with_id_shift(self.shelf.ids);
+        let new = LayerPath::clean(UNFINISHED);
+        // what a killed build left
+        root.remove(&new)?;
+        if !wanted.begin_with(tree, &root, &new, self.now)? {
+            staging::directory(&root, &new, wanted.access, self.now)?;
+        }
+        fs_err::rename(slot.join(UNFINISHED), slot.join(CONTENT))
+            .map_err(|source| wanted.failed(slot, source))
+    }
+
+    /// Shows a cache at a second target of the same command.
+    fn second_view(&mut self, key: &Path, first: &str) -> Result<What, Error> {
+        match self.shelf.in_place {
+            // It cannot be at two places.
+            true => Ok(What::File(self.staging.link(Path::new(first))?)),
+            false => {
+                let lent = self.prepared.lent.iter().find(
+                    |lent| matches!(&lent.what, What::Directory(path) if path.starts_with(key)),
+                );
+                Ok(lent.expect("it was lent before").what.clone())
+            }
+        }
+    }
+}
+
 /// Waits until nobody else makes the directory of this cache: several that share a new one may come at once.
-pub(super) fn lock_making(slot: &Path) -> io::Result<OwnedFd> {
+fn lock_making(slot: &Path) -> io::Result<OwnedFd> {
     let lock = open_lock(slot, "making")?;
     match rustix::io::retry_on_intr(|| rustix::fs::flock(&lock, FlockOperation::LockExclusive)) {
         Ok(()) | Err(Errno::NOSYS | Errno::OPNOTSUPP | Errno::NOLCK) => Ok(lock),
@@ -97,56 +222,6 @@ fn open_lock(slot: &Path, name: &str) -> io::Result<OwnedFd> {
         .into_parts()
         .0;
     Ok(file.into())
-}
-
-/// Returns the directory's name for a cache: what makes it another one (MNT-8).
-pub(super) fn key(mount: &RunMount, tree: Option<&Tree<'_>>) -> String {
-    let RunMount::Cache { id, source, .. } = mount else {
-        return String::new();
-    };
-    let mut hash = Sha256::new();
-    for part in [id.as_str(), tree.map_or("", |tree| tree.name), source] {
-        hash.update((part.len() as u64).to_le_bytes());
-        hash.update(part);
-    }
-    let hash = hash.finalize();
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-pub(super) fn sharing(mount: &RunMount) -> Sharing {
-    match mount {
-        RunMount::Cache { sharing, .. } => *sharing,
-        _ => Sharing::Shared,
-    }
-}
-
-pub(super) fn owner(mount: &RunMount) -> (u32, u32) {
-    match mount {
-        RunMount::Cache { uid, gid, .. } => (*uid, *gid),
-        _ => (0, 0),
-    }
-}
-
-/// Fills a new cache with what it is said to start from; tells whether there is anything (MNT-9).
-pub(super) fn begin_with(
-    mount: &RunMount,
-    tree: Option<&Tree<'_>>,
-    root: &Rootfs,
-    to: &LayerPath,
-    now: Time,
-) -> Result<bool, Error> {
-    let (RunMount::Cache { source, .. }, Some(tree)) = (mount, tree) else {
-        return Ok(false);
-    };
-    let source = LayerPath::clean(source);
-    match tree.candidate(&source, &source) {
-        Ok(found) if found.stat.is_dir() => {
-            copy::replicate(tree, &source, root, to, now)?;
-            Ok(true)
-        }
-        Ok(_) | Err(super::super::Error::NotFound { .. }) => Ok(false),
-        Err(error) => Err(error.into()),
-    }
 }
 
 /// Tells whether caches can be kept in `dir`: it is there, it can be written, and it does not move when a command runs in place.

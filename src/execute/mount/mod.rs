@@ -20,25 +20,24 @@ mod keyring;
 mod secret;
 mod ssh;
 mod staging;
+mod work;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
-use tracing::warn;
-
-use super::run::{Isolation, Lent, What};
-use super::{Tree, copy};
+use super::Tree;
+use super::run::{Isolation, Lent};
 use crate::interrupt::{Interrupt, Interrupted};
 use crate::layer::LayerPath;
 use crate::layer::entry::Time;
 use crate::plan::{RunMount, RunStep};
 use crate::rootfs::{self, IdShift};
-use cache::Cache;
 use staging::Staging;
+use work::Work;
 
 pub use secret::{Error as SecretError, Origin, SecretSource, Secrets};
 pub use ssh::{AgentSource, Agents, Error as AgentError};
@@ -199,247 +198,5 @@ impl<'b> Shelf<'b> {
         prepared.lent.sort_by(|a, b| a.target.cmp(&b.target));
         prepared._staging = Some(work.staging);
         Ok(prepared)
-    }
-}
-
-/// The mounts of one step while they are made.
-struct Work<'s> {
-    shelf: &'s Shelf<'s>,
-    staging: Staging,
-    prepared: Prepared,
-    /// Caches of this step, with the target where each appeared first.
-    caches: BTreeMap<PathBuf, String>,
-    now: Time,
-}
-
-impl Work<'_> {
-    fn prepare(
-        &mut self,
-        mount: &RunMount,
-        tree: Option<&Tree<'_>>,
-        step: &RunStep,
-    ) -> Result<(), Error> {
-        let shelf = self.shelf;
-        match mount {
-            RunMount::Bind {
-                target,
-                source,
-                readonly,
-                ..
-            } => {
-                let tree = tree.expect("a bind has a source");
-                let what = self.bind(tree, source, *readonly)?;
-                self.lend(target, what, *readonly);
-            }
-            RunMount::Cache {
-                target, readonly, ..
-            } => {
-                let what = self.cache(mount, tree)?;
-                self.lend(target, what, *readonly);
-            }
-            RunMount::Tmpfs { target, size } => {
-                let what = match shelf.in_place {
-                    false => What::Tmpfs { size: *size },
-                    true => {
-                        if size.is_some() {
-                            warn!(
-                                "the size of the tmpfs at {target} is not limited, because RUN runs in place"
-                            );
-                        }
-                        What::Directory(self.staging.directory(0o1777, self.now)?)
-                    }
-                };
-                self.lend(target, what, false);
-            }
-            RunMount::Secret {
-                id,
-                target,
-                env,
-                required,
-                mode,
-                uid,
-                gid,
-            } => {
-                let value = shelf.secrets.get(id);
-                if value.is_none() && *required {
-                    return Err(Error::NoSecret(id.clone()));
-                }
-                if let Some(name) = env {
-                    let text = std::str::from_utf8(value.unwrap_or_default());
-                    let text = text.ok().filter(|text| !text.contains('\0'));
-                    let text = text.ok_or_else(|| Error::NotText(id.clone()))?;
-                    self.prepared.env.insert(name.clone(), text.to_owned());
-                }
-                if let (Some(target), Some(value)) = (target, value) {
-                    let file = self.staging.secret(value, (*mode, *uid, *gid), self.now)?;
-                    self.lend(target, What::File(file), !shelf.in_place);
-                }
-            }
-            RunMount::Ssh {
-                id,
-                target,
-                required,
-                mode,
-                uid,
-                gid,
-            } => {
-                let forwarding = self.staging.socket((*mode, *uid, *gid), |place| {
-                    let forwarding = shelf.agents.forward(id, place);
-                    forwarding.map_err(|source| Error::Agent {
-                        id: id.clone(),
-                        source,
-                    })
-                })?;
-                match forwarding {
-                    Some((socket, forwarding)) => {
-                        self.prepared._agents.push(forwarding);
-                        self.lend(target, What::File(socket), false);
-                        if !step.env.contains_key("SSH_AUTH_SOCK") {
-                            let name = "SSH_AUTH_SOCK".to_owned();
-                            let first = self.prepared.env.entry(name);
-                            first.or_insert_with(|| target.clone());
-                        }
-                    }
-                    None if *required => return Err(Error::NoAgent(id.clone())),
-                    None => {}
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn lend(&mut self, target: &str, what: What, readonly: bool) {
-        let first = |said: &AtomicBool| !said.swap(true, Ordering::Relaxed);
-        if readonly && self.shelf.in_place && first(&self.shelf.read_only_was_said) {
-            warn!(
-                "read-only mounts can be written to, because RUN runs in place; what is written is thrown away"
-            );
-        }
-        self.prepared.lent.push(Lent {
-            target: target.to_owned(),
-            what,
-            readonly: readonly && !self.shelf.in_place,
-        });
-    }
-
-    /// Shows a file or directory of `tree`: itself where it can be protected, else a copy.
-    fn bind(&mut self, tree: &Tree<'_>, source: &str, readonly: bool) -> Result<What, Error> {
-        let path = LayerPath::clean(source);
-        let found = tree.candidate(&path, &path)?;
-        let is_directory = found.stat.is_dir();
-        let is_protected = readonly && !self.shelf.in_place;
-        if !is_protected {
-            let copy = self.staging.copy(tree, &path, self.now)?;
-            return Ok(what(copy, is_directory));
-        }
-        if tree.is_as_it_is() {
-            let path = tree.root.path().join(found.path.as_path());
-            return Ok(what(path, is_directory));
-        }
-        // Other owners than on disk, and not all files: a copy for all commands of the build.
-        let mut contexts = self.shelf.contexts.lock().expect("nothing panics with it");
-        let key = (tree.name.to_owned(), path);
-        if let Some(shared) = contexts.get(&key) {
-            return Ok(what(shared.path.clone(), shared.is_directory));
-        }
-        let dir = self.shelf.work_dir.join("lent");
-        let dir = dir.join(format!("context-{}", contexts.len()));
-        let root = rootfs::Rootfs::create(dir)?.with_id_shift(self.shelf.ids);
-        let to = LayerPath::clean("copy");
-        copy::replicate(tree, &key.1, &root, &to, self.now)?;
-        let copy = root.path().join(to.as_path());
-        let shared = Shared {
-            path: copy.clone(),
-            is_directory,
-        };
-        contexts.insert(key, shared);
-        Ok(what(copy, is_directory))
-    }
-
-    /// Finds or makes a cache, and keeps others out as its sharing says as long as the command runs.
-    fn cache(&mut self, mount: &RunMount, tree: Option<&Tree<'_>>) -> Result<What, Error> {
-        let RunMount::Cache { target, id, .. } = mount else {
-            unreachable!("the caller has looked");
-        };
-        let fail = |dir: &Path, source| Error::Cache {
-            id: id.clone(),
-            dir: dir.to_owned(),
-            source,
-        };
-        let shelf = self.shelf;
-        let key = shelf.caches.join(cache::key(mount, tree));
-        if let Some(first) = self.caches.get(&key).cloned() {
-            return self.second_view(&key, &first);
-        }
-        let sharing = cache::sharing(mount);
-        let cache = Cache::take(&key, sharing, shelf.interrupt);
-        let Cache { slot, lock } = cache.map_err(|error| match error {
-            cache::Taken::Interrupted(interrupted) => interrupted.into(),
-            cache::Taken::Io(source) => fail(&key, source),
-        })?;
-        self.prepared._locks.push(lock);
-        let content = slot.join(cache::CONTENT);
-        let whole = || fs_err::symlink_metadata(&content).is_ok();
-        if !whole() {
-            let _making = cache::lock_making(&slot).map_err(|source| fail(&slot, source))?;
-            // Another stage or build may have been faster.
-            if !whole() {
-                self.make_cache(mount, tree, &slot)?;
-                kept::write_id(&key, id).map_err(|source| fail(&key, source))?;
-            }
-        }
-        self.caches.insert(key, target.clone());
-        if shelf.in_place && !content.starts_with(shelf.work_dir) {
-            return Ok(What::File(self.staging.link(&content)?));
-        }
-        Ok(What::Directory(content))
-    }
-
-    /// Makes the directory of a cache in its `slot`; it appears there whole.
-    fn make_cache(
-        &self,
-        mount: &RunMount,
-        tree: Option<&Tree<'_>>,
-        slot: &Path,
-    ) -> Result<(), Error> {
-        let RunMount::Cache { id, mode, .. } = mount else {
-            unreachable!("the caller has looked");
-        };
-        let root = rootfs::Rootfs::create(slot)?.with_id_shift(self.shelf.ids);
-        let new = LayerPath::clean(cache::UNFINISHED);
-        // what a killed build left
-        root.remove(&new)?;
-        if !cache::begin_with(mount, tree, &root, &new, self.now)? {
-            let (uid, gid) = cache::owner(mount);
-            staging::directory(&root, &new, (*mode, uid, gid), self.now)?;
-        }
-        fs_err::rename(slot.join(cache::UNFINISHED), slot.join(cache::CONTENT)).map_err(|source| {
-            Error::Cache {
-                id: id.clone(),
-                dir: slot.to_owned(),
-                source,
-            }
-        })
-    }
-
-    /// Shows a cache at a second target of the same command.
-    fn second_view(&mut self, key: &Path, first: &str) -> Result<What, Error> {
-        match self.shelf.in_place {
-            // It cannot be at two places.
-            true => Ok(What::File(self.staging.link(Path::new(first))?)),
-            false => {
-                let lent = self.prepared.lent.iter().find(
-                    |lent| matches!(&lent.what, What::Directory(path) if path.starts_with(key)),
-                );
-                Ok(lent.expect("it was lent before").what.clone())
-            }
-        }
-    }
-}
-
-fn what(path: PathBuf, is_directory: bool) -> What {
-    match is_directory {
-        true => What::Directory(path),
-        false => What::File(path),
     }
 }
