@@ -6,7 +6,7 @@
 //! | below the work directory | what | lives |
 //! | --- | --- | --- |
 //! | `lent/` | copies, sockets | one RUN; a copy of the context that nobody writes to, one build |
-//! | `secrets/`, mode 0700 | the secrets of one RUN | one RUN |
+//! | `secrets/`, mode 0700 | the secrets of each RUN | one RUN |
 //! | `mounts/` | caches, by a hash of their id | for ever |
 //!
 //! Caches are in `mounts/` of the cache directory instead, if there is one that can be written.
@@ -20,6 +20,8 @@ mod keyring;
 mod secret;
 mod ssh;
 mod staging;
+#[cfg(test)]
+mod tests;
 mod work;
 
 use std::collections::BTreeMap;
@@ -27,7 +29,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::Tree;
 use super::run::{Isolation, Lent};
@@ -54,6 +56,8 @@ pub struct Shelf<'b> {
     /// Copies of the context that several commands only read, by what they are a copy of.
     contexts: Mutex<BTreeMap<(String, LayerPath), Shared>>,
     read_only_was_said: AtomicBool,
+    /// How many commands were given something.
+    commands: AtomicUsize,
 }
 
 #[derive(Clone)]
@@ -167,6 +171,7 @@ impl<'b> Shelf<'b> {
             interrupt: options.interrupt,
             contexts: Mutex::default(),
             read_only_was_said: AtomicBool::new(false),
+            commands: AtomicUsize::new(0),
         }
     }
 
@@ -185,7 +190,11 @@ impl<'b> Shelf<'b> {
         }
         let mut work = Work {
             shelf: self,
-            staging: Staging::new(self.work_dir, self.ids),
+            staging: Staging::new(
+                self.work_dir,
+                self.commands.fetch_add(1, Ordering::Relaxed),
+                self.ids,
+            ),
             prepared: Prepared::default(),
             caches: BTreeMap::new(),
             now,

@@ -13,19 +13,24 @@ use crate::rootfs::{IdShift, Rootfs};
 /// Mode, user and group.
 pub(super) type Access = (u32, u32, u32);
 
-/// Two directories of the work directory, made when they are needed.
+/// Two directories of this command's own below the work directory, made when they are needed.
 pub(super) struct Staging {
     lent: PathBuf,
+    /// All secrets, those of other commands too.
+    vault: PathBuf,
     secrets: PathBuf,
     ids: IdShift,
     count: usize,
 }
 
 impl Staging {
-    pub(super) fn new(work_dir: &Path, ids: IdShift) -> Self {
+    /// Nothing is made yet; `number` tells the commands of a build apart, of which several may run at a time.
+    pub(super) fn new(work_dir: &Path, number: usize, ids: IdShift) -> Self {
+        let vault = work_dir.join("secrets");
         Self {
-            lent: work_dir.join("lent").join("run"),
-            secrets: work_dir.join("secrets"),
+            lent: work_dir.join("lent").join(format!("run-{number}")),
+            secrets: vault.join(number.to_string()),
+            vault,
             ids,
             count: 0,
         }
@@ -79,10 +84,12 @@ impl Staging {
         now: Time,
     ) -> Result<PathBuf, Error> {
         let path = self.next();
-        make_private(&self.secrets).map_err(|source| Error::Directory {
-            path: self.secrets.clone(),
-            source,
-        })?;
+        for dir in [&self.vault, &self.secrets] {
+            make_private(dir).map_err(|source| Error::Directory {
+                path: dir.clone(),
+                source,
+            })?;
+        }
         let root = Rootfs::open(&self.secrets)?.with_id_shift(self.ids);
         let kind = Kind::File {
             size: value.len() as u64,
