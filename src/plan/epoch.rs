@@ -7,6 +7,7 @@
 //! Language spec 2.7.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use super::{
     Action, Base, Configs, CopySource, Error, Options, PlannedStage, Problem, Scope, graph, named,
@@ -15,6 +16,14 @@ use super::{
 use crate::dockerfile::{Dockerfile, Instruction, Span, Stage};
 
 const NAME: &str = "SOURCE_DATE_EPOCH";
+
+/// What an image's documents have a form for: years of four digits.
+const MOMENTS: RangeInclusive<i64> = -62_167_219_200..=253_402_300_799;
+
+/// Tells whether so many seconds since 1970 are a moment that an image can name.
+pub fn is_moment(seconds: i64) -> bool {
+    MOMENTS.contains(&seconds)
+}
 
 /// What says when a build was made, if `SOURCE_DATE_EPOCH` is a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,12 +108,15 @@ impl Given {
         !is_word && self.text.parse::<i64>().is_err()
     }
 
-    /// Finds what has that name; a stage must be one that knows when it was made.
-    fn named<'a>(&self, dockerfile: &'a Dockerfile, options: &Options) -> Result<Named<'a>, Error> {
-        let failed = |problem| Error {
+    fn failed(&self, problem: Problem) -> Error {
+        Error {
             span: self.span,
             problem,
-        };
+        }
+    }
+
+    /// Finds what has that name; a stage must be one that knows when it was made.
+    fn named<'a>(&self, dockerfile: &'a Dockerfile, options: &Options) -> Result<Named<'a>, Error> {
         let target = &options.platforms.target;
         if let Some(index) = named::find(&options.contexts, &self.text, target) {
             return Ok(Named::Context(index));
@@ -112,12 +124,13 @@ impl Given {
         let name = self.text.to_lowercase();
         let mut stages = dockerfile.stages.iter().rev();
         let stage = stages.find(|stage| stage.name.as_deref() == Some(&*name));
-        let stage = stage.ok_or_else(|| failed(Problem::SourceDateEpoch(self.text.clone())))?;
+        let stage =
+            stage.ok_or_else(|| self.failed(Problem::SourceDateEpoch(self.text.clone())))?;
         let others = stage.instructions.iter();
         let mut others = others.filter(|located| !matches!(located.value, Instruction::Arg(_)));
         match (others.next().map(|located| &located.value), others.next()) {
             (Some(Instruction::Add(_)), None) => Ok(Named::Stage(stage)),
-            _ => Err(failed(Problem::SourceDateEpochOfStage(self.text.clone()))),
+            _ => Err(self.failed(Problem::SourceDateEpochOfStage(self.text.clone()))),
         }
     }
 }
@@ -137,7 +150,10 @@ pub(super) fn resolve(
         return Ok(options.source_date_epoch);
     };
     let epoch = match (given.text.as_str(), given.text.parse::<i64>()) {
-        (_, Ok(seconds)) => Some(seconds),
+        (_, Ok(seconds)) if is_moment(seconds) => Some(seconds),
+        (text, Ok(_)) => {
+            return Err(given.failed(Problem::SourceDateEpoch(text.to_owned())));
+        }
         ("", _) => None,
         ("context", _) => options.context_time,
         (_, Err(_)) => {
@@ -145,6 +161,8 @@ pub(super) fn resolve(
             options.epoch_time
         }
     };
+    // a commit may claim to be of any time
+    let epoch = epoch.map(|epoch| epoch.clamp(*MOMENTS.start(), *MOMENTS.end()));
     let number = epoch.map_or(String::new(), |epoch| epoch.to_string());
     if given.is_build_arg {
         build_args.insert(NAME.to_owned(), number.clone());

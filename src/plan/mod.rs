@@ -27,7 +27,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 pub use chmod::Chmod;
-pub use epoch::{EpochSource, epoch_source};
+pub use epoch::{EpochSource, epoch_source, is_moment};
 pub use error::{Error, Problem};
 pub use git::{Error as GitSourceError, GitReference, GitSource};
 pub use image_name::{ImageName, LayoutName};

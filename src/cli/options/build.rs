@@ -12,7 +12,7 @@ use crate::cli::{secret, value};
 use crate::execute::mount::{AgentSource, SecretSource};
 use crate::execute::run::Requested;
 use crate::image::Platform;
-use crate::plan::NamedContext;
+use crate::plan::{self, NamedContext};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Build {
@@ -99,9 +99,14 @@ impl Build {
         };
         let epoch = given.variable("SOURCE_DATE_EPOCH");
         let epoch = epoch.map(|text| {
-            text.parse().map_err(|_| Error::Variable {
+            let reason = match text.parse() {
+                Ok(seconds) if plan::is_moment(seconds) => return Ok(seconds),
+                Ok(_) => format!("`{text}` is not in the years 0 to 9999"),
+                Err(_) => format!("`{text}` is no number of seconds"),
+            };
+            Err(Error::Variable {
                 name: "SOURCE_DATE_EPOCH",
-                reason: format!("`{text}` is no number of seconds"),
+                reason,
             })
         });
         let cleanup = env

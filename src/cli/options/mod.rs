@@ -235,7 +235,7 @@ mod tests {
     #[test]
     fn combinations() {
         #[rustfmt::skip] // a table keeps its columns
-        let cases: [(&str, &[Pair], &str); 47] = [
+        let cases: [(&str, &[Pair], &str); 48] = [
             ("",                                               &[], "you must provide --destination, or use --no-push"),
             ("--tar-path=/t",                                  &[], "you must provide --destination, or use --no-push"),
             ("--no-push",                                      &[("KANIKO_NO_PUSH", "false")], "you must provide --destination, or use --no-push"),
@@ -282,6 +282,7 @@ mod tests {
             ("--no-push",                                      &[("KANIKO_REGISTRY_MAP", "x")], "invalid registry map `x`: expected `registry=replacement[/prefix]`"),
             ("--no-push",                                      &[("KANIKO_ISOLATION", "vm")], "invalid value for KANIKO_ISOLATION environment variable: `vm` is none of auto, namespaces, in-place, chroot"),
             ("--no-push",                                      &[("SOURCE_DATE_EPOCH", "now")], "invalid value for SOURCE_DATE_EPOCH environment variable: `now` is no number of seconds"),
+            ("--no-push",                                      &[("SOURCE_DATE_EPOCH", "253402300800")], "invalid value for SOURCE_DATE_EPOCH environment variable: `253402300800` is not in the years 0 to 9999"),
             ("--no-push --use-new-run --pre-cleanup --materialize --compressed-caching=false --whitelist-var-run --skip-unused-stages --force-build-metadata", &[], "fine"),
         ];
         for (words, env, want) in cases {

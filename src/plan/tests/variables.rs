@@ -151,6 +151,9 @@ fn source_date_epoch() {
         ("FROM scratch",                             Some("context"), None,     Ok(Some(99))),
         ("FROM scratch\nARG SOURCE_DATE_EPOCH=8",    None,         None,        Ok(None)),
         ("FROM scratch",                             Some("x"),    None,        Err("invalid SOURCE_DATE_EPOCH: x")),
+        ("FROM scratch",                             Some("-62167219200"), None,  Ok(Some(-62_167_219_200))),
+        ("FROM scratch",                             Some("-62167219201"), None,  Err("invalid SOURCE_DATE_EPOCH: -62167219201")),
+        ("ARG SOURCE_DATE_EPOCH=253402300800\nFROM scratch", None, None,          Err("invalid SOURCE_DATE_EPOCH: 253402300800 (line 1)")),
         ("ARG SOURCE_DATE_EPOCH=x\nFROM scratch",    None,         None,        Err("invalid SOURCE_DATE_EPOCH: x (line 1)")),
         ("FROM scratch AS S\nADD http://h/f /\nFROM s", Some("s"), None,       Ok(Some(77))),
         ("FROM scratch AS s\nADD http://h/f /\nFROM s", Some("S"), None,       Ok(Some(77))),
@@ -174,6 +177,19 @@ fn source_date_epoch() {
             ),
             Err(error) => assert_eq!(case.error(text), error),
         }
+    }
+}
+
+#[test]
+fn a_commit_of_no_time_that_can_be_written_counts_as_the_nearest() {
+    let mut case = Case::new().build_arg("SOURCE_DATE_EPOCH", "context");
+    for (time, want) in [(i64::MIN, -62_167_219_200), (i64::MAX, 253_402_300_799)] {
+        case.options.context_time = Some(time);
+        let plan = case.plan("FROM scratch\nARG SOURCE_DATE_EPOCH\nENV E=$SOURCE_DATE_EPOCH");
+        let plan = plan.unwrap();
+        assert_eq!(plan.source_date_epoch, Some(want));
+        let env = &plan.stages[0].config.config.env;
+        assert!(env.contains(&format!("E={want}")), "{env:?}");
     }
 }
 
