@@ -408,7 +408,7 @@ fn clone(
 }
 
 fn open_directory(path: PathBuf) -> Result<Rootfs, Error> {
-    Rootfs::open(path).map_err(|error| match error {
+    Rootfs::open_foreign(path).map_err(|error| match error {
         rootfs::Error::Open { path, source } => Error::Directory { path, source },
         other => Error::Files(other),
     })

@@ -127,8 +127,8 @@ impl Rootfs {
         Ok(target.into_bytes())
     }
 
-    /// Opens `name`, found to be `disk`, for reading. Where permissions bind us, a file of our own that its owner may not read is
-    /// made readable for the moment.
+    /// Opens `name`, found to be `disk`, for reading. Where permissions bind us, a file that its owner may not read is made readable
+    /// for the moment, unless the root is somebody else's.
     pub(super) fn open_disk(
         &self,
         dir: BorrowedFd<'_>,
@@ -140,7 +140,7 @@ impl Rootfs {
         let open = || rustix::fs::openat(dir, name, flags, Mode::empty());
         let search = if disk.is_dir() { 0o100 } else { 0 };
         match open() {
-            Err(Errno::ACCESS) if !self.privileged => {
+            Err(Errno::ACCESS) if !self.privileged && self.is_ours => {
                 let chmod = |mode| {
                     let mode = Mode::from_raw_mode(mode);
                     rustix::fs::chmodat(dir, name, mode, rustix::fs::AtFlags::empty())

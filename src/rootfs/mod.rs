@@ -59,6 +59,8 @@ pub struct Rootfs {
     /// Whether owners can be given away and permissions do not bind us.
     privileged: bool,
     /// Cleared once the kernel turns out not to offer `openat2`.
+    /// Whether modes may be changed where permissions bind us.
+    is_ours: bool,
     openat2: AtomicBool,
     metadata: Mutex<metadata::Table>,
     content: Mutex<content::Table>,
@@ -168,6 +170,7 @@ impl Rootfs {
             ids: IdShift::default(),
             privileged,
             openat2: AtomicBool::new(true),
+            is_ours: true,
             metadata: Mutex::default(),
             content: Mutex::default(),
             brought: Mutex::default(),
@@ -175,6 +178,14 @@ impl Rootfs {
     }
 
     /// Lets owners on disk differ from the image's by `ids`; to be set before anything is put into the root.
+    /// Opens an existing directory of somebody else, which is only read: what permissions keep from us stays closed.
+    pub fn open_foreign(dir: impl Into<PathBuf>) -> Result<Self, Error> {
+        Ok(Self {
+            is_ours: false,
+            ..Self::open(dir)?
+        })
+    }
+
     pub fn with_id_shift(mut self, ids: IdShift) -> Self {
         self.ids = ids;
         self

@@ -22,8 +22,8 @@ pub struct Walk<'r> {
     descent: Descent,
     levels: Vec<Level>,
     path: Vec<u8>,
-    /// The directory yielded last, entered at the next step unless skipped.
-    pending: Option<OwnedFd>,
+    /// The directory yielded last, entered at the next step unless skipped; one that cannot be opened is an error only then.
+    pending: Option<Result<OwnedFd, Errno>>,
     entered: bool,
     /// What the disk says about the file yielded last, and where its name starts in `path`.
     last: Option<(Stat, usize)>,
@@ -64,7 +64,9 @@ impl Rootfs {
             descent: Descent::default(),
             levels: Vec::new(),
             path: base.as_bytes().to_vec(),
-            pending: Some(fd.map_err(|e| Error::access("read the directory", &base, e))?),
+            pending: Some(Ok(
+                fd.map_err(|e| Error::access("read the directory", &base, e))?
+            )),
             entered: false,
             last: None,
         })
@@ -86,8 +88,8 @@ impl Walk<'_> {
         reason = "what it yields borrows from the walk"
     )]
     pub fn next(&mut self) -> Result<Option<Found<'_>>, Error> {
-        if let Some(fd) = self.pending.take() {
-            self.enter(fd)?;
+        if let Some(opened) = self.pending.take() {
+            self.enter(opened.map_err(|e| self.error("read the directory", e))?)?;
         }
         loop {
             let Some(level) = self.levels.last_mut() else {
@@ -113,9 +115,8 @@ impl Walk<'_> {
             };
             if disk.is_dir() {
                 match self.root.open_disk(dir, name, &disk, OFlags::DIRECTORY) {
-                    Ok(fd) => self.pending = Some(fd),
                     Err(Errno::NOENT) => continue,
-                    Err(errno) => return Err(self.error("read the directory", errno)),
+                    opened => self.pending = Some(opened),
                 }
             }
             self.last = Some((disk, start));
@@ -137,7 +138,8 @@ impl Walk<'_> {
     pub fn xattrs(&self) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, Error> {
         self.at_last("read the attributes of", |dir, name, disk| {
             match &self.pending {
-                Some(fd) => self.root.xattrs_of(fd.as_fd(), disk),
+                Some(Ok(fd)) => self.root.xattrs_of(fd.as_fd(), disk),
+                Some(Err(errno)) => Err(*errno),
                 None => self.root.xattrs_at(dir, name, disk),
             }
         })

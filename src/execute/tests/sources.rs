@@ -1,6 +1,11 @@
 //! Language spec 3.7.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+
 use super::*;
+use crate::plan;
+use crate::rootfs::{Rootfs, testing};
 
 const TREE: &str = "a.go b.go .env src/c.go src/sub/d.go src/l->sub la->a.go ld->src dangling->nowhere out->../../etc weird[1] d/.x";
 
@@ -122,4 +127,42 @@ fn conflicts() {
         let bed = Bed::new().source(source).stage(before);
         assert_eq!(bed.after("COPY d /n"), after, "{source} on {before}");
     }
+}
+
+#[test]
+fn what_a_user_may_not_read_stays_closed() {
+    let bed = Bed::new().source("open closed/f");
+    let path = bed.source.root.path().to_owned();
+    let closed = path.join("closed");
+    if testing::is_root() {
+        for path in [bed.source.outside(), closed.as_path()] {
+            std::os::unix::fs::chown(path, Some(1000), Some(1000)).unwrap();
+        }
+    }
+    fs_err::set_permissions(&closed, Permissions::from_mode(0o000)).unwrap();
+    testing::as_user(move || {
+        let after = |patterns: &str| {
+            let source = Rootfs::open_foreign(&path).unwrap();
+            let ignore = dockerignore::parse(patterns.as_bytes()).unwrap();
+            let tree = Tree {
+                root: &source,
+                ignore: Some(&ignore),
+                owners: Owners::Root,
+                name: "build context",
+            };
+            let (step, stage) = (plan::testing::copy("COPY . /"), Scratch::new());
+            let copied = copy(&step, &tree, &[], &stage.root, Time::from_seconds(NOW));
+            copied.map(|_| paths(&stage))
+        };
+        assert_eq!(after("closed").unwrap(), "/open");
+        let error = after("").unwrap_err().to_string();
+        assert!(error.ends_with("`/closed`"), "{error}");
+        let mode = fs_err::metadata(&closed).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0);
+    });
+    fs_err::set_permissions(
+        bed.source.root.path().join("closed"),
+        Permissions::from_mode(0o755),
+    )
+    .unwrap();
 }
