@@ -192,24 +192,15 @@ fn try_namespaces(
     options: &IsolationOptions<'_>,
     refused: &mut Vec<Attempt>,
 ) -> Result<Option<Isolation>, Error> {
-    let mapped = |map: fn(&str) -> IdMap, offset| -> Result<Users, Error> {
-        let own = |file: &str| fs_err::read_to_string(file).map_err(Error::Trial);
-        let maps = IdMaps {
-            uids: map(&own("/proc/self/uid_map")?),
-            gids: map(&own("/proc/self/gid_map")?),
+    for (name, users) in namespaces_of(Path::new("/proc/self")) {
+        let users = match users {
+            Ok(users) => users,
+            Err(source) => {
+                let step = "cannot read the id maps of this process".to_owned();
+                refused.push(Attempt { name, step, source });
+                continue;
+            }
         };
-        let shift = IdShift { offset };
-        Ok(Users::Mapped { maps, shift })
-    };
-    let candidates = [
-        ("namespaces", Users::Same),
-        (
-            "namespaces with a user namespace",
-            mapped(IdMap::identity, 0)?,
-        ),
-        ("namespaces with shifted ids", mapped(IdMap::shifted, 1)?),
-    ];
-    for (name, users) in candidates {
         let mut pid = true;
         loop {
             let users = users.clone();
@@ -226,6 +217,27 @@ fn try_namespaces(
         }
     }
     Ok(None)
+}
+
+/// Returns the namespaces to try, the best first; `proc` says which ids this process has, if the kernel knows user namespaces.
+fn namespaces_of(proc: &Path) -> [(&'static str, io::Result<Users>); 3] {
+    let mapped = |map: fn(&str) -> IdMap, offset| -> io::Result<Users> {
+        let own = |file: &str| fs_err::read_to_string(proc.join(file));
+        let maps = IdMaps {
+            uids: map(&own("uid_map")?),
+            gids: map(&own("gid_map")?),
+        };
+        let shift = IdShift { offset };
+        Ok(Users::Mapped { maps, shift })
+    };
+    [
+        ("namespaces", Ok(Users::Same)),
+        (
+            "namespaces with a user namespace",
+            mapped(IdMap::identity, 0),
+        ),
+        ("namespaces with shifted ids", mapped(IdMap::shifted, 1)),
+    ]
 }
 
 fn try_in_place(
@@ -339,5 +351,21 @@ fn trial(
         Err(Ended::Interrupted(interrupted)) => Err(interrupted.into()),
         Err(Ended::InPlace(error)) => Err(Error::InPlace(error)),
         Err(Ended::Broken(error)) => Err(Error::Trial(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kernel_without_user_namespaces_may_have_the_others() {
+        let usable = |proc: &Path| namespaces_of(proc).map(|(_, users)| users.is_ok());
+        let proc = tempfile::tempdir().unwrap();
+        assert_eq!(usable(proc.path()), [true, false, false]);
+        for file in ["uid_map", "gid_map"] {
+            fs_err::write(proc.path().join(file), "0 0 4294967295\n").unwrap();
+        }
+        assert_eq!(usable(proc.path()), [true; 3]);
     }
 }
