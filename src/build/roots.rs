@@ -5,7 +5,7 @@ use std::io::{self, BufReader, BufWriter, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::image::Platform;
-use crate::layer::{Limits, Reader, Writer};
+use crate::layer::{LayerPath, Limits, Reader, Writer};
 use crate::plan::{ImageName, Plan, Source};
 use crate::rootfs::{IdShift, Rootfs};
 use crate::snapshot;
@@ -210,5 +210,27 @@ fn copy_tree(from: &Rootfs, to: &Rootfs) -> Result<(), Error> {
             .join()
             .expect("writing a layer does not panic")
             .and(unpacked.map(drop).map_err(Error::from))
-    })
+    })?;
+    // of which a layer says nothing
+    if let Some(top) = from.entry(&LayerPath::root())? {
+        to.put(&top, &mut io::empty())?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rootfs::testing::{Scratch, dir, listing};
+
+    #[test]
+    fn a_copy_is_like_the_original_from_the_top_on() {
+        let (from, to) = (Scratch::new(), Scratch::new());
+        from.apply("d d\nf d/f text\nh d/g d/f\nl l d").unwrap();
+        from.put(&dir("", 0o511), "");
+        copy_tree(&from.root, &to.root).unwrap();
+        assert_eq!(listing(&to.root), listing(&from.root));
+        let top = |root: &Rootfs| root.entry(&LayerPath::root()).unwrap();
+        assert_eq!(top(&to.root), top(&from.root));
+    }
 }
