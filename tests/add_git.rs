@@ -140,6 +140,18 @@ fn the_commit_is_the_key() {
 }
 
 #[test]
+fn finding_out_when_a_commit_was_made_leaves_nothing() {
+    let t = Sandbox::new();
+    let url = serve(repositories(&t).root, None).url("/app.git");
+    t.dockerfile(&format!(
+        "ARG SOURCE_DATE_EPOCH=src\nFROM scratch AS src\nADD {url} /\nFROM scratch\nCOPY f /\n"
+    ));
+    let before = t.kaniko_dir();
+    t.build(["--no-push", "--dryrun"]).succeeded();
+    assert_eq!(t.kaniko_dir(), before);
+}
+
+#[test]
 fn private_repositories_and_files_need_secrets() {
     let mut t = Sandbox::new();
     let root = repositories(&t).root;

@@ -238,7 +238,7 @@ impl Work<'_> {
         let tree = self.tree(&step.from, from.as_deref(), &name);
         let means = execute::Means {
             net: self.builder.library.client.net(),
-            dir: self.builder.work_dir,
+            dir: &self.builder.work_dir.join("lent"),
             secrets: &self.builder.options.mounts.secrets,
             git: &pins::of_add(&self.builder.options.git),
         };

@@ -26,7 +26,7 @@ use crate::plan::{CopySource, CopyStep};
 #[derive(Debug, Clone, Copy)]
 pub struct Means<'a> {
     pub net: &'a Net,
-    /// Where files wait until they are copied; they have no name there.
+    /// Where files wait until they are copied; made if it is missing.
     pub dir: &'a Path,
     /// What servers may want to see.
     pub secrets: &'a Secrets,
@@ -169,6 +169,7 @@ impl RemoteFile {
         let counting = means.net.timeline().fetch(&shown, download.size);
         let download = download.counted_by(counting);
         let keep = |mut body: Box<dyn Read + Send>| {
+            fs_err::create_dir_all(means.dir)?;
             let mut copy = Hashing {
                 file: tempfile::tempfile_in(means.dir)?,
                 digester: Digester::new(),

@@ -63,9 +63,8 @@ pub(super) fn commit_time(source: &GitSource, means: Means<'_>) -> Result<i64, E
 
 /// Fetches a commit.
 pub(super) fn check_out(source: &GitSource, id: &str, means: Means<'_>) -> Result<Checkout, Error> {
-    let parent = means.dir.join("lent");
-    let prepared = fs_err::create_dir_all(&parent)
-        .and_then(|()| TempDir::with_prefix_in("repository-", &parent));
+    let prepared = fs_err::create_dir_all(means.dir)
+        .and_then(|()| TempDir::with_prefix_in("repository-", means.dir));
     let dir = prepared.map_err(|error| failed(source, error.into()))?;
     let extent = Extent {
         depth: 1,
