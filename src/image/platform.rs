@@ -66,7 +66,8 @@ impl Platform {
             ..
         } = self;
         let named = |variant: String| Self::new(os, architecture, &variant);
-        let number: Option<u32> = variant.strip_prefix('v').and_then(|n| n.parse().ok());
+        let number = variant.strip_prefix('v').and_then(|n| n.parse().ok());
+        let number = number.map(|n: u32| n.min(NEWEST));
         let mut runs = vec![Self::new(os, architecture, variant)];
         match (&**architecture, number) {
             ("amd64", number) => {
@@ -105,6 +106,9 @@ impl Platform {
             .position(|runs| version && *runs == own)
     }
 }
+
+/// No variant of amd64 or arm has a higher number.
+const NEWEST: u32 = 9;
 
 /// Reads a variant of arm64: `v9.2` is 9 and 2, nothing is 8 and 0.
 fn arm64(variant: &str) -> (u32, u32) {
@@ -235,6 +239,19 @@ mod tests {
         };
         assert_eq!(windows("10.1").serves(&windows("")), Some(0));
         assert_eq!(windows("10.1").serves(&windows("10.2")), None);
+    }
+
+    #[test]
+    fn a_variant_of_any_number_is_served_at_once() {
+        for text in [
+            "linux/amd64/v4000000000",
+            "linux/arm/v4000000000",
+            "linux/arm64/v8.4000000000",
+        ] {
+            let wanted: Platform = text.parse().unwrap();
+            assert_eq!(wanted.serves(&wanted), Some(0), "{text}");
+            assert!(wanted.runs().len() < 200, "{text}");
+        }
     }
 
     #[test]
