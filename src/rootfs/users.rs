@@ -236,8 +236,10 @@ fn lines(text: &[u8]) -> impl Iterator<Item = Vec<&[u8]>> {
         .map(|line| line.split(|b| *b == b':').collect())
 }
 
+/// Reads an id; the last one, which means "as it is" to the kernel, is none.
 fn id(field: &[u8]) -> Option<u32> {
-    std::str::from_utf8(field).ok()?.trim().parse().ok()
+    let id = std::str::from_utf8(field).ok()?.trim().parse().ok();
+    id.filter(|id| *id != u32::MAX)
 }
 
 #[cfg(test)]
@@ -252,6 +254,7 @@ bob:x:10:20:Bob:/home/bob:/bin/sh
 +nis::::::
 broken:x:ten:20::/:
 nohome:x:11:21
+last:x:4294967295:21::/:/bin/sh
 ";
     const GROUP: &str = "root:x:0:\nstaff:x:50:alice,bob\nwheel:x:51:bob\nbobs:x:20:bob\n";
 
@@ -280,6 +283,7 @@ nohome:x:11:21
             (":staff",      "0:50 [] /root"),
             ("eve",         "no user `eve` in the image's `/etc/passwd`"),
             ("broken",      "no user `broken` in the image's `/etc/passwd`"),
+            ("last",        "no user `last` in the image's `/etc/passwd`"),
             ("bob:nosuch",  "no group `nosuch` in the image's `/etc/group`"),
             ("4294967295",  "`4294967295` is too large for a user or group id"),
         ];
