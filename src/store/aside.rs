@@ -101,7 +101,7 @@ impl Directory {
 
     /// Takes the lock of this name, waiting for other processes. A file system without locks is used without one.
     pub fn lock(&self, name: &str) -> Result<OwnedFd, Error> {
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC;
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let file = rustix::fs::openat(&self.handle, name, flags, Mode::from(0o644))
             .map_err(|e| self.error("open", name, e))?;
         while let Err(Errno::INTR) = rustix::fs::flock(&file, FlockOperation::LockExclusive) {}

@@ -120,7 +120,7 @@ impl Entry {
                 Some(Box::new(Section {
                     file: tarball.file.try_clone().ok()?,
                     at: *offset,
-                    end: offset + size,
+                    end: offset.saturating_add(*size),
                 }))
             }
         }
