@@ -18,6 +18,10 @@ impl Tree {
         paths: &[LayerPath],
         options: &Options<'_>,
     ) -> Result<(), Error> {
+        if paths.is_empty() {
+            self.absorb(root);
+            return Ok(());
+        }
         let found = look(root, paths, options)?;
         let mut listed = found.iter().peekable();
         let mut removed = Vec::new();
