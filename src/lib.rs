@@ -13,6 +13,7 @@
 //! every `crate::` path against this table:
 //!
 //! ```text
+//! causes
 //! interrupt
 //! image
 //! log         image
@@ -21,25 +22,26 @@
 //! dockerfile  image
 //! layer       image
 //! plan        image dockerfile
-//! store       image layer
+//! store       causes image layer
 //! layout      image layer store
-//! registry    image log net store cloud
+//! registry    causes image log net store cloud
 //! rootfs      image layer
 //! context     interrupt image log layer net cloud rootfs
 //! snapshot    image layer rootfs store
-//! cache       image dockerfile layer plan net registry store layout
+//! cache       causes image dockerfile layer plan net registry store layout
 //! execute     interrupt image log layer plan net context rootfs dockerfile cache
 //! output      interrupt image log layer net registry store layout rootfs snapshot
 //! attest      image dockerfile layer output
-//! build       interrupt image log net dockerfile layer plan store layout registry context rootfs snapshot execute cache output attest
+//! build       causes interrupt image log net dockerfile layer plan store layout registry context rootfs snapshot execute cache output attest
 //! cli         interrupt image net dockerfile plan registry context execute cache output log build layout store attest
-//! report      interrupt image dockerfile plan registry context execute cache output build cli log layer rootfs snapshot store layout net attest
-//! job         interrupt image net dockerfile layer plan store layout registry context rootfs snapshot execute cache output build cli log report attest
+//! report      causes interrupt image dockerfile plan registry context execute cache output build cli log layer rootfs snapshot store layout net attest
+//! job         causes interrupt image net dockerfile layer plan store layout registry context rootfs snapshot execute cache output build cli log report attest
 //! ```
 
 pub mod attest;
 pub mod build;
 pub mod cache;
+pub mod causes;
 pub mod cli;
 pub mod cloud;
 pub mod context;

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt::Write as _;
 use std::io::Write as _;
 
+use crate::causes;
 use crate::cli::{Advice, Mistake};
 use crate::context;
 use crate::dockerfile::Span;
@@ -53,8 +54,8 @@ const MAX_WIDTH: usize = 240;
 pub fn mistake(mistake: &Mistake) -> u8 {
     let Mistake { error, advice } = mistake;
     if error.is_fatal_line() {
-        let causes: String = causes(error).map(|cause| format!(": {cause}")).collect();
-        tracing::error!(target: log::FATAL, "{error}{causes}");
+        let text = causes::in_one_line(error);
+        tracing::error!(target: log::FATAL, "{text}");
         return 1;
     }
     let mut text = format!("Error: {}", chain(error));
@@ -101,15 +102,10 @@ fn render(error: &(dyn Explain + 'static)) -> String {
 /// Returns an error and its causes, a line for each.
 pub fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = format!("{error}\n");
-    for cause in causes(error) {
+    for cause in causes::of(error) {
         let _ = writeln!(text, "  caused by: {cause}");
     }
     text
-}
-
-/// Returns the causes of an error, outermost first.
-fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(error.source(), |cause| (**cause).source())
 }
 
 impl Excerpt<'_> {

@@ -13,6 +13,7 @@ use super::reasons::{Known, UNUSABLE};
 use crate::cache::entry::New;
 use crate::cache::key::Parts;
 use crate::cache::{Hit, Key, LayerCache, Lookup, Repository, Storing};
+use crate::causes;
 use crate::image::{Compression, Digest, ImageRef, Layer};
 use crate::interrupt::Interrupt;
 use crate::log::record;
@@ -185,9 +186,7 @@ impl Lookahead {
                 for (key, result) in results {
                     fetched.insert(key);
                     if let Err(error) = result {
-                        let cause = std::error::Error::source(&error);
-                        let cause = cause.map(|c| format!(": {c}")).unwrap_or_default();
-                        warn_unusable(cache, &key, &format!("{error}{cause}"));
+                        warn_unusable(cache, &key, &causes::in_one_line(&error));
                         let lost: Vec<At> = self.hits.keys().copied().collect();
                         for at in lost.into_iter().filter(|at| self.keys[at] == key) {
                             self.hits.remove(&at);

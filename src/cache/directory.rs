@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::entry::{self, New, Wanted};
 use super::{Error, Key, Lookup, Origin};
+use crate::causes;
 use crate::image::{Descriptor, Platform};
 use crate::layout::{self, Layout};
 use crate::store::BlobStore;
@@ -39,16 +40,18 @@ pub fn look_up(prefix: &Path, key: &Key, platform: &Platform, wanted: &Wanted) -
     let hit = match read() {
         Ok(Lookup::Hit(hit)) => hit,
         Ok(other) => return other,
-        Err(error) => return Lookup::Broken(error.to_string()),
+        Err(error) => return Lookup::Broken(causes::in_one_line(&error)),
     };
     let Origin::Layout(layout) = &hit.origin else {
         return Lookup::Hit(hit);
     };
     let blob = layout.blobs().verified(&hit.layer.descriptor);
     let copied = match blob {
-        Ok(Some(mut blob)) => io::copy(&mut blob, &mut io::sink()).map_err(|e| e.to_string()),
+        Ok(Some(mut blob)) => {
+            io::copy(&mut blob, &mut io::sink()).map_err(|error| causes::in_one_line(&error))
+        }
         Ok(None) => Err("its layer is missing".to_owned()),
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(causes::in_one_line(&error)),
     };
     match copied {
         Ok(_) => Lookup::Hit(hit),
@@ -182,6 +185,15 @@ mod tests {
         }
         entry.put();
         assert_eq!(entry.look_up(), "hit");
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_down_to_its_cause() {
+        let entry = Entry::new();
+        entry.put();
+        fs::write(entry.path().join("index.json"), "{").unwrap();
+        let found = entry.look_up();
+        assert!(found.contains("is malformed: EOF while parsing"), "{found}");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use crate::causes;
 use crate::image::Digest;
 
 /// Layers that turned out to be unreadable, each with the reason; clones are about the same ones.
@@ -38,7 +39,7 @@ pub(super) struct Watched {
 impl Read for Watched {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.blob.read(buffer);
-        read.inspect_err(|error| self.lost.note(&self.digest, error.to_string()))
+        read.inspect_err(|error| self.lost.note(&self.digest, causes::in_one_line(error)))
     }
 }
 

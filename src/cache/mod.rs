@@ -19,6 +19,7 @@ use std::time::Duration;
 use futures_util::stream::{self, StreamExt};
 use time::OffsetDateTime;
 
+use crate::causes;
 use crate::image::{Compression, ImageRef, Layer, Platform};
 use crate::layout::Layout;
 use crate::store::{BlobStore, SharedStore};
@@ -194,7 +195,7 @@ impl LayerCache {
     pub fn open(&self, hit: &Hit) -> Result<Box<dyn std::io::Read + Send>, Error> {
         let digest = &hit.layer.descriptor.digest;
         let opened = self.open_origin(hit);
-        let blob = opened.inspect_err(|error| self.lost.note(digest, error.to_string()))?;
+        let blob = opened.inspect_err(|error| self.lost.note(digest, causes::in_one_line(error)))?;
         Ok(Box::new(Watched {
             blob,
             digest: digest.clone(),
@@ -270,9 +271,8 @@ impl LayerCache {
         let Err(error) = result else {
             return true;
         };
-        let cause = std::error::Error::source(&error);
-        let cause = cause.map(|cause| format!(": {cause}")).unwrap_or_default();
-        tracing::warn!("Error uploading layer to cache: {error}{cause}");
+        let error = causes::in_one_line(&error);
+        tracing::warn!("Error uploading layer to cache: {error}");
         false
     }
 }

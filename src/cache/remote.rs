@@ -28,7 +28,7 @@ pub async fn look_up(
     let image = match client.existing_image(&reference, platform).await {
         Ok(Some(image)) => image,
         Ok(None) => return Lookup::Absent,
-        Err(error) if error.is_damage() => return Lookup::Broken(error.to_string()),
+        Err(error) if error.is_damage() => return Lookup::Broken(error.chain()),
         Err(error) => return Lookup::Failed(Box::new(error)),
     };
     let origin = Origin::Registry(image.source.clone());

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
+use crate::causes;
 use crate::cli::options::{Options, Report, ReportFormat, Telemetry};
 use crate::log::timeline::Timeline;
 use crate::log::{page, trace};
@@ -59,9 +60,8 @@ impl Reports {
                 self.net
                     .post_json(&telemetry.url, &telemetry.headers, body.into_bytes())
             {
-                let cause = std::error::Error::source(&error);
-                let cause = cause.map(|cause| format!(": {cause}")).unwrap_or_default();
-                tracing::warn!("cannot send the trace: {error}{cause}");
+                let error = causes::in_one_line(&error);
+                tracing::warn!("cannot send the trace: {error}");
             }
         }
         let written = self.files.iter().map(|report| {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Error;
 use crate::build::{self, ImageOptions, IsolationOptions, MountOptions, SnapshotOptions};
+use crate::causes;
 use crate::cli::options::{self, KanikoDir};
 use crate::context;
 use crate::dockerfile::Platforms;
@@ -38,9 +39,8 @@ pub fn credentials(asked: &options::Registry) -> Arc<Credentials> {
 /// Opens the store that builds share. One that cannot be had costs a warning: a build does without.
 pub fn store(asked: Option<shared::Options>) -> Option<SharedStore> {
     SharedStore::open(asked?).unwrap_or_else(|error| {
-        let cause = std::error::Error::source(&error);
-        let cause = cause.map(|cause| format!(": {cause}")).unwrap_or_default();
-        tracing::warn!("cannot use --cache-dir: {error}{cause}");
+        let error = causes::in_one_line(&error);
+        tracing::warn!("cannot use --cache-dir: {error}");
         None
     })
 }

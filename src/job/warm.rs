@@ -6,6 +6,7 @@ use tracing::{info, warn};
 
 use super::settings;
 use crate::cache::warm::{self, Warmed};
+use crate::causes;
 use crate::cli::Warm;
 use crate::context::{self, DockerfileText};
 use crate::dockerfile::{self, Platforms};
@@ -108,11 +109,8 @@ pub fn warm(asked: &Warm) -> Result<(), WarmError> {
             Ok(Warmed::Present) => info!("Image already in cache: {image}"),
             Ok(Warmed::Stored) => info!("Stored {image} in {}", store.path().display()),
             Err(error) => {
-                let causes: Vec<String> =
-                    std::iter::successors(std::error::Error::source(&error), |e| e.source())
-                        .map(|cause| format!(": {cause}"))
-                        .collect();
-                warn!("cannot warm {image}: {error}{}", causes.concat());
+                let error = causes::in_one_line(&error);
+                warn!("cannot warm {image}: {error}");
                 failures += 1;
                 continue;
             }

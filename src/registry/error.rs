@@ -1,6 +1,5 @@
 //! What a registry refused or failed to do, with all that is needed to find out why.
 
-use std::error::Error as _;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -10,6 +9,7 @@ use std::time::Duration;
 use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 
+use crate::causes;
 use crate::image::{self, Digest, Platform};
 use crate::net::tls_error;
 
@@ -227,13 +227,7 @@ impl Code {
 impl Error {
     /// Returns the error with its causes on one line, for a warning.
     pub fn chain(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = self.source();
-        while let Some(current) = cause {
-            text += &format!(": {current}");
-            cause = current.source();
-        }
-        text
+        causes::in_one_line(self)
     }
 
     /// Returns the HTTP status, if it was one that failed the request.

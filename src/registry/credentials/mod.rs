@@ -25,6 +25,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
+use crate::causes;
 use crate::cloud::{self, Surroundings};
 use crate::net::{Environment, Net, Secret};
 
@@ -293,7 +294,7 @@ impl Credentials {
                         }
                         Ok(None) => tracing::debug!("no credentials for {registry}"),
                         // the registry has the last word on whether it goes without
-                        Err(error) => tracing::warn!("{}", chain(&error)),
+                        Err(error) => tracing::warn!("{}", causes::in_one_line(&error)),
                     }
                     continue;
                 }
@@ -350,17 +351,6 @@ impl fmt::Debug for Credentials {
             .field(&self.priority())
             .finish()
     }
-}
-
-/// Returns an error and its causes in one line.
-fn chain(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

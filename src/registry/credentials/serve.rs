@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use crate::causes;
 use crate::cloud::Surroundings;
 use crate::net::{Environment, Net};
 
@@ -71,7 +72,7 @@ pub fn answer(
             Credential::Anonymous | Credential::Bearer { .. } => return refused(ABSENT.into()),
         },
         Ok(None) => return refused(ABSENT.into()),
-        Err(error) => return refused(super::chain(&error)),
+        Err(error) => return refused(causes::in_one_line(&error)),
     };
     Answer {
         text: json!({"ServerURL": key, "Username": user, "Secret": secret.reveal()}).to_string(),

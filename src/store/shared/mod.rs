@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use super::aside::{Aside, Directory};
 use super::{BlobStore, Error, name};
+use crate::causes;
 use crate::image::{Descriptor, Digest, Digester};
 use warmed::Warmed;
 
@@ -74,6 +75,7 @@ impl SharedStore {
         let blobs = match BlobStore::open(&options.dir.join("blobs")) {
             Ok(blobs) => Some(blobs),
             Err(error) => {
+                let error = causes::in_one_line(&error);
                 tracing::debug!("nothing is kept in the cache directory: {error}");
                 None
             }
@@ -213,6 +215,7 @@ impl SharedStore {
         if let (Some(max_size), Some(blobs)) = (self.0.options.max_size, self.writable())
             && let Err(error) = evict::to_size(&blobs, max_size)
         {
+            let error = causes::in_one_line(&error);
             tracing::warn!("cannot keep --cache-dir-max-size: {error}");
         }
     }
@@ -226,13 +229,12 @@ impl SharedStore {
         if std::mem::replace(&mut self.state().is_read_only, true) {
             return;
         }
-        let cause = std::error::Error::source(error);
-        let cause = cause.map(|cause| format!(": {cause}")).unwrap_or_default();
+        let told = causes::in_one_line(error);
         match error {
             Error::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
-                tracing::warn!("nothing more is kept in the cache directory: {error}{cause}");
+                tracing::warn!("nothing more is kept in the cache directory: {told}");
             }
-            _ => tracing::debug!("nothing is kept in the cache directory: {error}{cause}"),
+            _ => tracing::debug!("nothing is kept in the cache directory: {told}"),
         }
     }
 
@@ -242,6 +244,7 @@ impl SharedStore {
         if let Some(blobs) = self.writable()
             && let Err(error) = blobs.0.remove(&name(digest))
         {
+            let error = causes::in_one_line(&error);
             tracing::debug!("cannot remove a damaged blob: {error}");
         }
     }
