@@ -111,6 +111,8 @@ pub enum Error {
         found: crate::image::Digest,
         wanted: crate::image::DiffId,
     },
+    #[error("cannot start a thread")]
+    Thread { source: std::io::Error },
 }
 
 /// Requests for entries at the same time.
@@ -195,7 +197,8 @@ impl LayerCache {
     pub fn open(&self, hit: &Hit) -> Result<Box<dyn std::io::Read + Send>, Error> {
         let digest = &hit.layer.descriptor.digest;
         let opened = self.open_origin(hit);
-        let blob = opened.inspect_err(|error| self.lost.note(digest, causes::in_one_line(error)))?;
+        let blob =
+            opened.inspect_err(|error| self.lost.note(digest, causes::in_one_line(error)))?;
         Ok(Box::new(Watched {
             blob,
             digest: digest.clone(),
@@ -257,7 +260,11 @@ impl LayerCache {
                     let net = client.net().clone();
                     net.block_on(remote::put(client, repository, new, store))
                 };
-                Storing::Going(std::thread::spawn(put))
+                let thread = std::thread::Builder::new().name("cache".to_owned());
+                match thread.spawn(put) {
+                    Ok(going) => Storing::Going(going),
+                    Err(source) => Storing::Done(Err(Error::Thread { source })),
+                }
             }
         }
     }
