@@ -9,7 +9,8 @@ use super::{DiffId, Platform};
 /// An image's config document.
 ///
 /// Fields stand in the order in which BuildKit writes them, which is the alphabetical one of its Go structs' nesting;
-/// legacy fields of other builders (`container`, `docker_version` …) are dropped, as BuildKit drops them.
+/// legacy fields of other builders (`container`, `docker_version` …) are dropped, as BuildKit drops them. To be read with
+/// [`json::from_slice`](super::json::from_slice), since builders write `null` for what they left unset.
 ///
 /// # Spec
 /// image-spec v1.1 `config.md`; language spec CFG-1 to CFG-5.
@@ -26,11 +27,7 @@ pub struct ImageConfig {
     pub config: ContainerConfig,
     #[serde(default)]
     pub rootfs: RootFs,
-    #[serde(
-        default,
-        deserialize_with = "null_as_default",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<History>,
 }
 
@@ -63,32 +60,20 @@ pub struct ContainerConfig {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub user: String,
     /// Keys such as `80/tcp`.
-    #[serde(
-        deserialize_with = "null_as_default",
-        skip_serializing_if = "BTreeMap::is_empty"
-    )]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub exposed_ports: BTreeMap<String, Empty>,
     /// `KEY=VALUE`, in order of first appearance.
-    #[serde(
-        deserialize_with = "null_as_default",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub env: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub entrypoint: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cmd: Option<Vec<String>>,
-    #[serde(
-        deserialize_with = "null_as_default",
-        skip_serializing_if = "BTreeMap::is_empty"
-    )]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub volumes: BTreeMap<String, Empty>,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub working_dir: String,
-    #[serde(
-        deserialize_with = "null_as_default",
-        skip_serializing_if = "BTreeMap::is_empty"
-    )]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub stop_signal: String,
@@ -96,10 +81,7 @@ pub struct ContainerConfig {
     pub args_escaped: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub healthcheck: Option<Healthcheck>,
-    #[serde(
-        deserialize_with = "null_as_default",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub on_build: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shell: Option<Vec<String>>,
@@ -113,10 +95,7 @@ pub struct Empty {}
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
 pub struct Healthcheck {
-    #[serde(
-        deserialize_with = "null_as_default",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub test: Vec<String>,
     #[serde(skip_serializing_if = "is_zero")]
     pub interval: i64,
@@ -136,7 +115,6 @@ pub struct Healthcheck {
 pub struct RootFs {
     #[serde(rename = "type")]
     pub kind: String,
-    #[serde(deserialize_with = "null_as_default")]
     pub diff_ids: Vec<DiffId>,
 }
 
@@ -167,15 +145,6 @@ pub struct History {
 
 fn is_zero(number: &i64) -> bool {
     *number == 0
-}
-
-/// Reads Go's `null` for an empty slice or map.
-fn null_as_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
-where
-    D: serde::Deserializer<'de>,
-    T: Default + Deserialize<'de>,
-{
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 #[cfg(test)]

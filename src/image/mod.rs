@@ -1,6 +1,6 @@
 //! The OCI image documents as values: digests, names, platforms, manifests, configs.
 //!
-//! Nothing here does I/O. Types keep fields they do not know, so a document that is read and written again loses nothing;
+//! Nothing here opens anything. All but configs keep fields they do not know, so a document that is read and written again loses nothing;
 //! maps are ordered, so the same image always serialises to the same bytes.
 
 pub mod digest;

@@ -25,7 +25,7 @@ impl Made {
     /// Returns what it is for; what was asked for, or what the config says.
     fn platform(&self) -> Platform {
         let own = || {
-            let config: ImageConfig = serde_json::from_slice(&self.image.config_bytes).ok()?;
+            let config: ImageConfig = json::from_slice(&self.image.config_bytes).ok()?;
             let Platform {
                 os,
                 architecture,

@@ -236,13 +236,7 @@ impl Tarball {
         let mut hashed = Hashed::new(member);
         let mut diff_id = Digester::new();
         let mut content = decompress(BufReader::new(&mut hashed)).map_err(failed)?;
-        let mut buffer = vec![0; 64 * 1024];
-        loop {
-            match content.read(&mut buffer).map_err(failed)? {
-                0 => break,
-                n => diff_id.update(&buffer[..n]),
-            }
-        }
+        diff_id.read(&mut content).map_err(failed)?;
         drop(content);
         io::copy(&mut hashed, &mut io::sink()).map_err(failed)?;
         let digest = hashed.digester.finish();
@@ -253,7 +247,7 @@ impl Tarball {
     }
 
     fn json<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<T, Error> {
-        serde_json::from_slice(&self.document(name)?).map_err(|source| Error::Malformed {
+        json::from_slice(&self.document(name)?).map_err(|source| Error::Malformed {
             path: self.path.clone(),
             name: name.to_owned(),
             source,

@@ -70,7 +70,7 @@ fn contents(image: &BuiltImage, config: String, destinations: &[String]) -> Cont
     }
     let layers = &image.manifest.layers;
     // a config that is no image's has no hashes to list layers by
-    let diff_ids = serde_json::from_slice(&image.config_bytes)
+    let diff_ids = json::from_slice(&image.config_bytes)
         .map(|config: ImageConfig| config.rootfs.diff_ids)
         .unwrap_or_default();
     let foreign = diff_ids.into_iter().zip(layers);

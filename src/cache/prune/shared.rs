@@ -7,7 +7,7 @@ use std::path::Path;
 use time::OffsetDateTime;
 
 use super::{Error, Pruned, Rules, doomed, tell};
-use crate::image::{Digest, Manifest};
+use crate::image::{Digest, Manifest, json};
 use crate::store::BlobStore;
 use crate::store::shared::evict::{self, Stored};
 
@@ -73,6 +73,6 @@ fn manifest(blobs: &BlobStore, blob: &Stored) -> Option<Manifest> {
     }
     let mut bytes = start.to_vec();
     file.read_to_end(&mut bytes).ok()?;
-    let manifest: Manifest = serde_json::from_slice(&bytes).ok()?;
+    let manifest: Manifest = json::from_slice(&bytes).ok()?;
     Some(manifest).filter(|_| Digest::of(&bytes) == blob.digest)
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use super::super::{BoxError, BuiltImage, Error, Product, open_layer};
-use crate::image::ImageConfig;
+use crate::image::{ImageConfig, json};
 use crate::layer::{self, Kind, Limits, Reader, Writer, decompress};
 use crate::rootfs::Rootfs;
 use crate::snapshot;
@@ -49,7 +49,7 @@ pub fn into_archive(
 
 /// Returns the platform of an image as its config has it.
 fn platform(image: &BuiltImage) -> String {
-    let config = serde_json::from_slice::<ImageConfig>(&image.config_bytes);
+    let config = json::from_slice::<ImageConfig>(&image.config_bytes);
     config.map_or(String::new(), |config| config.platform.to_string())
 }
 
