@@ -43,14 +43,6 @@ pub struct Documents {
     pub media_type: MediaType,
 }
 
-/// Tells whether a name is a key's; kaniko's look the same.
-pub fn is_key(name: &str) -> bool {
-    name.len() == 64
-        && name
-            .bytes()
-            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-}
-
 /// Tells whether an image under a key is an entry, ours or kaniko's.
 pub fn is_entry(key: &str, config: &ImageConfig) -> bool {
     let is_ours = config.config.labels.get(KEY_LABEL).map(String::as_str) == Some(key);
@@ -155,13 +147,8 @@ pub(super) fn fetch(layer: &Layer, blob: impl Read + Send, store: &BlobStore) ->
 fn diff_id(blob: impl Read + Send) -> io::Result<DiffId> {
     let mut tar = decompress(BufReader::with_capacity(PIECE, blob))?;
     let mut digester = Digester::new();
-    let mut buffer = vec![0; PIECE];
-    loop {
-        match tar.read(&mut buffer)? {
-            0 => return Ok(DiffId::new(digester.finish())),
-            read => digester.update(&buffer[..read]),
-        }
-    }
+    digester.read(&mut tar)?;
+    Ok(DiffId::new(digester.finish()))
 }
 
 const PIECE: usize = 128 << 10;

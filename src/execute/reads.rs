@@ -232,13 +232,7 @@ impl<'a> Reader<'a> {
         };
         let mut file = self.tree.root.open_file(path)?;
         let mut digester = Digester::new();
-        let mut buffer = vec![0; 128 << 10];
-        loop {
-            match std::io::Read::read(&mut file, &mut buffer).map_err(failed)? {
-                0 => break,
-                read => digester.update(&buffer[..read]),
-            }
-        }
+        digester.read(&mut file).map_err(failed)?;
         let digest = digester.finish();
         if let Some(hashes) = &mut self.hashes {
             hashes.0.insert(inode, digest.clone());

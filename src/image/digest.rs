@@ -1,6 +1,7 @@
 //! Content hashes: of a blob as stored, and of a layer's uncompressed tar.
 
 use std::fmt;
+use std::io::{self, Read};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,9 @@ pub struct Digest(String); // always `sha256:` and 64 lowercase hex digits
 
 const PREFIX: &str = "sha256:";
 
+/// How much is read at a time.
+const PIECE: usize = 128 << 10;
+
 impl Digest {
     /// Returns the digest of `bytes`.
     pub fn of(bytes: &[u8]) -> Self {
@@ -35,6 +39,11 @@ impl Digest {
         &self.0[PREFIX.len()..]
     }
 
+    /// Tells whether a text is the hex digits of a digest.
+    pub fn is_hex(text: &str) -> bool {
+        text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    }
+
     /// Returns the whole text, `sha256:…`.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -45,12 +54,9 @@ impl FromStr for Digest {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let hex = text.strip_prefix(PREFIX).unwrap_or_default();
-        let valid = hex.len() == 64 && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        if valid {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(Error::Digest(text.to_owned()))
+        match text.strip_prefix(PREFIX).is_some_and(Self::is_hex) {
+            true => Ok(Self(text.to_owned())),
+            false => Err(Error::Digest(text.to_owned())),
         }
     }
 }
@@ -107,6 +113,23 @@ impl Digester {
 
     pub fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
+    }
+
+    /// Takes all that is left to read; returns how many bytes that was.
+    pub fn read(&mut self, from: &mut impl Read) -> io::Result<u64> {
+        let mut buffer = vec![0; PIECE];
+        let mut size = 0;
+        loop {
+            match from.read(&mut buffer) {
+                Ok(0) => return Ok(size),
+                Ok(read) => {
+                    self.update(&buffer[..read]);
+                    size += read as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     pub fn finish(self) -> Digest {

@@ -15,7 +15,7 @@ use super::settings;
 use crate::cli::{Carry, CarryPlace, Direction};
 use crate::execute::mount::kept::{self, CONTENT, HoldError, Kept};
 use crate::image::{
-    Compression, Descriptor, Family, History, ImageConfig, Manifest, Platform, json,
+    Compression, Descriptor, Digest, Family, History, ImageConfig, Manifest, Platform, json,
 };
 use crate::interrupt::Interrupt;
 use crate::layer::{Limits, Reader, Writer, decompress};
@@ -270,7 +270,7 @@ fn place(
 ) -> Result<(), CarryError> {
     let mut found: BTreeMap<Kept, &Descriptor> = BTreeMap::new();
     for layer in &manifest.layers {
-        let key = layer.annotations.get(KEY).filter(|key| kept::is_key(key));
+        let key = layer.annotations.get(KEY).filter(|key| Digest::is_hex(key));
         if let Some(key) = key {
             let (key, id) = (key.clone(), layer.annotations.get(ID).cloned());
             found.insert(Kept { key, id }, layer);

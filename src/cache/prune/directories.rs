@@ -9,7 +9,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::super::entry;
 use super::{Error, Pruned, Rules, doomed, tell};
-use crate::image::{ImageConfig, Platform};
+use crate::image::{Digest, ImageConfig, Platform};
 use crate::layout::{self, Layout};
 
 /// Removes old entries whose names begin with `prefix`. A damaged one is as old as its directory.
@@ -33,7 +33,7 @@ pub fn prune(prefix: &Path, rules: Rules) -> Result<Pruned, Error> {
         let file_name = found.file_name();
         let key = file_name.to_str().and_then(|text| text.strip_prefix(name));
         let key = key.and_then(|rest| rest.strip_prefix(':'));
-        let Some(key) = key.filter(|key| entry::is_key(key)) else {
+        let Some(key) = key.filter(|key| Digest::is_hex(key)) else {
             continue;
         };
         match config(&found.path()) {

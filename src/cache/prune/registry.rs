@@ -23,7 +23,8 @@ pub async fn prune(client: &Client, repository: &ImageRef, rules: Rules) -> Resu
     let failed = |error| Error::Registry(Box::new(error));
     let tags = client.tags(repository).await.map_err(failed)?;
     let count = tags.len();
-    let keys = tags.into_iter().filter(|tag| entry::is_key(tag));
+    // kaniko's keys look like ours
+    let keys = tags.into_iter().filter(|tag| Digest::is_hex(tag));
     let looked_up: Vec<_> = stream::iter(keys.map(|tag| look_at(client, repository, tag)))
         .buffer_unordered(CONCURRENT_REQUESTS)
         .collect()

@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use super::cache::{self, Cache, Taken};
+use crate::image::Digest;
 use crate::interrupt::{Interrupt, Interrupted};
 use crate::plan::Sharing;
 
@@ -49,7 +50,7 @@ pub fn kept(mounts: &Path) -> io::Result<Vec<Kept>> {
     for entry in entries {
         let dir = entry?.path();
         let key = dir.file_name().and_then(|name| name.to_str());
-        if let Some(key) = key.filter(|key| is_key(key))
+        if let Some(key) = key.filter(|key| Digest::is_hex(key))
             && content(&dir.join("0")).is_dir()
         {
             let id = read_id(&dir);
@@ -59,11 +60,6 @@ pub fn kept(mounts: &Path) -> io::Result<Vec<Kept>> {
     }
     kept.sort();
     Ok(kept)
-}
-
-/// Tells whether a text can be the name of a cache's directory.
-pub fn is_key(text: &str) -> bool {
-    text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// Waits until nobody uses the cache called `key`, and holds it.

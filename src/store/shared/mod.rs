@@ -60,7 +60,6 @@ struct State {
 
 /// What a document may have at most.
 const DOCUMENT_SIZE: u64 = 32 << 20;
-const PIECE: usize = 128 << 10;
 
 impl SharedStore {
     /// Opens the store; `None` if there is no such directory and none is to be made.
@@ -144,8 +143,8 @@ impl SharedStore {
         if let Some(file) = self.own_blob(descriptor) {
             return Some(Box::new(file));
         }
-        let mut found = self.0.warmed.open(descriptor)?;
-        if !is_right(&mut found, descriptor).unwrap_or(false) {
+        let found = self.0.warmed.open(descriptor)?;
+        if !is_right(found, descriptor).unwrap_or(false) {
             self.report(&descriptor.digest);
             return None;
         }
@@ -154,7 +153,7 @@ impl SharedStore {
 
     fn own_blob(&self, descriptor: &Descriptor) -> Option<File> {
         let mut file = self.0.blobs.as_ref()?.get(&descriptor.digest).ok()??;
-        let is_right = is_right(&mut file, descriptor).unwrap_or(false);
+        let is_right = is_right(&file, descriptor).unwrap_or(false);
         if is_right && file.rewind().is_ok() {
             touch(&file);
             return Some(file);
@@ -317,22 +316,10 @@ fn touch(file: &File) {
 }
 
 /// Reads a blob to its end.
-fn is_right(blob: &mut impl Read, descriptor: &Descriptor) -> io::Result<bool> {
+fn is_right(blob: impl Read, descriptor: &Descriptor) -> io::Result<bool> {
     let mut digester = Digester::new();
-    let mut buffer = vec![0; PIECE];
-    let mut size = 0;
-    loop {
-        match blob.read(&mut buffer)? {
-            0 => return Ok(size == descriptor.size && digester.finish() == descriptor.digest),
-            read => {
-                size += read as u64;
-                if size > descriptor.size {
-                    return Ok(false);
-                }
-                digester.update(&buffer[..read]);
-            }
-        }
-    }
+    let size = digester.read(&mut blob.take(descriptor.size.saturating_add(1)))?;
+    Ok(size == descriptor.size && digester.finish() == descriptor.digest)
 }
 
 #[cfg(test)]
