@@ -3,14 +3,12 @@
 use std::collections::BTreeSet;
 
 use super::present::Present;
+use super::resolve::MAX_SYMLINKS;
 use super::{Error, FileType, Rootfs};
 use crate::layer::LayerPath;
 
 /// More places than links lead to in any real image.
 const MAX_PATHS: usize = 256;
-
-/// As many as the kernel follows.
-const MAX_SYMLINKS: usize = 40;
 
 /// Which files of an image are put into a root.
 ///

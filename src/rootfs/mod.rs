@@ -44,6 +44,7 @@ pub use ids::IdShift;
 pub use metadata::Refused;
 pub use nearby::Nearby;
 pub use put::Batch;
+pub(crate) use resolve::MAX_SYMLINKS;
 pub use stat::{FileType, Stat};
 pub use unpack::Unpacked;
 
@@ -58,9 +59,9 @@ pub struct Rootfs {
     ids: IdShift,
     /// Whether owners can be given away and permissions do not bind us.
     privileged: bool,
-    /// Cleared once the kernel turns out not to offer `openat2`.
     /// Whether modes may be changed where permissions bind us.
     is_ours: bool,
+    /// Cleared once the kernel turns out not to offer `openat2`.
     openat2: AtomicBool,
     metadata: Mutex<metadata::Table>,
     content: Mutex<content::Table>,
@@ -169,15 +170,14 @@ impl Rootfs {
             root,
             ids: IdShift::default(),
             privileged,
-            openat2: AtomicBool::new(true),
             is_ours: true,
+            openat2: AtomicBool::new(true),
             metadata: Mutex::default(),
             content: Mutex::default(),
             brought: Mutex::default(),
         })
     }
 
-    /// Lets owners on disk differ from the image's by `ids`; to be set before anything is put into the root.
     /// Opens an existing directory of somebody else, which is only read: what permissions keep from us stays closed.
     pub fn open_foreign(dir: impl Into<PathBuf>) -> Result<Self, Error> {
         Ok(Self {
@@ -186,6 +186,7 @@ impl Rootfs {
         })
     }
 
+    /// Lets owners on disk differ from the image's by `ids`; to be set before anything is put into the root.
     pub fn with_id_shift(mut self, ids: IdShift) -> Self {
         self.ids = ids;
         self

@@ -12,8 +12,8 @@ use rustix::io::Errno;
 use super::{Error, Rootfs};
 use crate::layer::LayerPath;
 
-/// As many as the kernel follows.
-const MAX_SYMLINKS: usize = 40;
+/// As many links as the kernel follows on the way to one file.
+pub(crate) const MAX_SYMLINKS: usize = 40;
 
 impl Rootfs {
     /// Returns the path without symlinks that `path` leads to, the last component followed too.

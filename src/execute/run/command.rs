@@ -16,9 +16,7 @@ use super::capabilities;
 use super::failure::{Context, Failure, Step};
 use super::job::Command;
 use super::syscalls;
-
-/// Used where the image sets none.
-pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+use crate::image::config::DEFAULT_PATH;
 
 /// Where and with what rights a command starts.
 #[derive(Debug, Clone, Copy)]

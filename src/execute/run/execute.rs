@@ -5,11 +5,11 @@ use std::io;
 use std::path::Path;
 
 use super::child::{self, Ended, Surroundings};
-use super::command::DEFAULT_PATH;
 use super::failure::{Failure, Step};
 use super::job::{self, Job, Mode, Status};
 use super::lent::{Lent, What};
 use super::{Error, Isolation, Outcome, RunContext, check, in_place};
+use crate::image::config::DEFAULT_PATH;
 use crate::layer::entry::Time;
 use crate::layer::{Entry, Kind, LayerPath};
 use crate::plan::RunStep;

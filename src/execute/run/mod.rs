@@ -266,6 +266,7 @@ impl Namespaces {
         }
     }
 }
+
 impl Users {
     fn write_maps(&self, pid: i32) -> Result<(), Ended> {
         match self {

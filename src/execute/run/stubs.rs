@@ -12,8 +12,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, Timespec, Timestamps, UTIME_OMIT};
 use rustix::io::Errno;
 
-/// As many as the kernel follows.
-const MAX_SYMLINKS: usize = 40;
+use crate::rootfs::MAX_SYMLINKS;
 
 /// What stands at the end of a path that is created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -164,17 +164,3 @@ fn same_mount(one: impl AsFd, other: impl AsFd) -> io::Result<bool> {
     let other = mount(&|| fs::statx(&other, "", flags, StatxFlags::MNT_ID))?;
     Ok(one == other)
 }
-
-/// Tells whether this process runs in a container, by what the usual runtimes and orchestrators leave.
-pub(super) fn inside() -> bool {
-    let files = ["/.dockerenv", "/run/.containerenv"];
-    let variables = ["container", "KUBERNETES_SERVICE_HOST"];
-    files.iter().any(|file| Path::new(file).exists())
-        || variables.iter().any(|name| std::env::var_os(name).is_some())
-        // A container's root is a mount of its own kind.
-        || fs_err::read_to_string("/proc/self/mountinfo").is_ok_and(|text| {
-            text.lines().any(|line| {
-                line.split(' ').nth(4) == Some("/") && line.contains(" - overlay ")
-            })
-        })
-}

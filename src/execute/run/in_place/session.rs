@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::io::Errno;
 
+use super::super::inside_container;
 use super::aside::{self, Aside};
-use super::container::{self, Container};
+use super::container::Container;
 use super::enter::{self, Inside};
 use super::graft::Graft;
 use super::journal::{self, Header, Journal, Pinned};
@@ -83,7 +84,7 @@ impl Session {
     /// [`Error::NotInContainer`] without `force`; [`Error::Work`] where running in place cannot work;
     /// [`Error::Container`] if the container could not be brought back, in which case nothing may be run in it.
     pub fn open(work_dir: &Path, root: &Path, options: Options) -> Result<Self, Error> {
-        if root == Path::new("/") && !options.force && !container::inside() {
+        if root == Path::new("/") && !options.force && !inside_container() {
             return Err(Error::NotInContainer);
         }
         let (container, lock) = loop {
