@@ -199,8 +199,8 @@ impl<'b> Shelf<'b> {
             caches: BTreeMap::new(),
             now,
         };
-        for (mount, source) in step.mounts.iter().zip(sources) {
-            work.prepare(mount, source.as_ref(), step)?;
+        for (mount, source) in in_order(&step.mounts, sources) {
+            work.prepare(mount, source, step)?;
         }
         let mut prepared = work.prepared;
         // A mount above another is made first, whatever their order in the instruction.
@@ -208,4 +208,21 @@ impl<'b> Shelf<'b> {
         prepared._staging = Some(work.staging);
         Ok(prepared)
     }
+}
+
+/// Returns mounts with their sources, caches last and sorted: commands that take caches in different orders could wait for each other
+/// for ever.
+fn in_order<'m>(
+    mounts: &'m [RunMount],
+    sources: &'m [Option<Tree<'m>>],
+) -> Vec<(&'m RunMount, Option<&'m Tree<'m>>)> {
+    let mut mounts: Vec<_> = mounts
+        .iter()
+        .zip(sources.iter().map(Option::as_ref))
+        .collect();
+    mounts.sort_by_key(|(mount, tree)| match mount {
+        RunMount::Cache { id, source, .. } => Some((id, tree.map(|tree| tree.name), source)),
+        _ => None,
+    });
+    mounts
 }

@@ -52,3 +52,29 @@ fn commands_of_stages_side_by_side_have_files_of_their_own() {
     let left = fs_err::read_dir(dir.path().join("secrets")).unwrap();
     assert_eq!(left.count(), 0);
 }
+
+#[test]
+fn all_commands_take_caches_in_one_order() {
+    let cache = |id: &str| format!("--mount=type=cache,id={id},target=/{id}");
+    let ids = |mounts: [String; 4]| {
+        let step = testing::run(&format!("RUN {} make", mounts.join(" ")));
+        let sources = [None, None, None, None];
+        let mut ids = Vec::new();
+        for (mount, _) in in_order(&step.mounts, &sources) {
+            ids.push(match mount {
+                RunMount::Cache { id, .. } | RunMount::Secret { id, .. } => id.clone(),
+                other => panic!("{other:?}"),
+            });
+        }
+        ids.join(" ")
+    };
+    let secret = |id: &str| format!("--mount=type=secret,id={id}");
+    assert_eq!(
+        ids([cache("b"), secret("z"), cache("a"), secret("y")]),
+        "z y a b"
+    );
+    assert_eq!(
+        ids([secret("z"), cache("a"), secret("y"), cache("b")]),
+        "z y a b"
+    );
+}
