@@ -53,18 +53,13 @@ impl Rootfs {
 
     /// Returns the hash of the content of the file `stat`, if it passed through this root and was not touched since.
     pub(crate) fn content_hash(&self, inode: u64, ctime: i64) -> Option<ContentHash> {
-        Some(self.content().get(inode, ctime)?.hash)
-    }
-
-    /// Returns of how many files the content is known.
-    pub(crate) fn known_files(&self) -> usize {
-        self.content().len()
+        Some(self.content().get(inode, ctime)?.hash())
     }
 
     /// Tells whether the file `stat` is known to have no extended attributes.
     pub(super) fn is_bare(&self, stat: &Stat) -> bool {
         let known = self.content().get(stat.inode, stat.ctime);
-        known.is_some_and(|known| known.is_bare)
+        known.is_some_and(|known| known.is_bare())
     }
 
     /// Remembers what the file `opened` contains, as just read from it.
@@ -78,6 +73,11 @@ impl Rootfs {
     /// happened; each is returned once.
     pub(crate) fn take_moved(&self) -> Vec<(u64, i64, i64)> {
         self.content().take_moved()
+    }
+
+    /// Forgets the content hash of one file, once a baseline holds it.
+    pub(crate) fn forget_content_of(&self, inode: u64) {
+        self.content().remove(inode);
     }
 
     /// Forgets all content hashes, once a baseline holds them.

@@ -1,7 +1,9 @@
 //! Comparing a root with its baseline, in one walk.
 
 use std::collections::{HashMap, HashSet};
+use std::iter::Peekable;
 
+use super::nodes::Nodes;
 use super::tree::{Node, Tree, depth_of, read_hash, size_of, xattr_hash};
 use super::{Change, Error, Options};
 use crate::layer::LayerPath;
@@ -12,20 +14,22 @@ use crate::rootfs::{ContentHash, FileType, Rootfs, Stat};
 ///
 /// Of a missing directory only the topmost is reported. A new name for a file brings the other names along, so that they are one file in
 /// the layer too. Sockets are left out with a warning.
+///
+/// # Errors
+/// Those of the walk; the baseline is of no use then.
 pub fn changes(
     tree: &mut Tree,
     root: &Rootfs,
     options: &Options<'_>,
 ) -> Result<Vec<Change>, Error> {
     tree.absorb(root);
+    let before = std::mem::take(&mut tree.nodes);
     let mut merge = Merge {
         tree,
-        cursor: 0,
+        before: before.into_iter().peekable(),
         path: Vec::new(),
         ends: Vec::new(),
         hidden: None,
-        removed: Vec::new(),
-        inserted: Vec::new(),
         xattrs: Vec::new(),
         changes: Vec::new(),
         changed_links: HashSet::new(),
@@ -47,16 +51,15 @@ pub fn changes(
 }
 
 struct Merge<'t> {
+    /// The baseline, which gets its nodes anew.
     tree: &'t mut Tree,
-    /// The next node of the baseline.
-    cursor: usize,
-    /// Path of the baseline's node that was passed last, and where its components end.
+    /// The nodes it had.
+    before: Peekable<<Nodes as IntoIterator>::IntoIter>,
+    /// Path of the node that was passed last, and where its components end.
     path: Vec<u8>,
     ends: Vec<usize>,
     /// Nodes deeper than this vanish with what is above them.
     hidden: Option<u16>,
-    removed: Vec<usize>,
-    inserted: Vec<(usize, Node)>,
     /// What the baseline shall know of attributes; later, because it is asked by inode until the end.
     xattrs: Vec<(Node, Option<ContentHash>)>,
     changes: Vec<Change>,
@@ -88,13 +91,12 @@ impl Merge<'_> {
                 node.hash = ContentHash::of(&walk.read_link()?).0;
             }
             self.note_xattrs(node, xattr_hash(walk)?);
-            self.inserted.push((self.cursor, node));
+            self.tree.nodes.push(node);
             self.put(walk, stat);
             return Ok(());
         };
-        let index = self.cursor;
+        self.before.next();
         self.pass(&node);
-        self.cursor += 1;
         if node.kind == FileType::Directory && stat.kind != FileType::Directory {
             self.hidden = Some(depth);
         }
@@ -103,6 +105,7 @@ impl Merge<'_> {
             || !self.tree.is_device(&node, stat.device);
         let is_read = is_candidate || (full && stat.kind == FileType::File);
         if !is_read {
+            self.tree.nodes.push(node);
             return Ok(());
         }
         let xattrs = xattr_hash(walk)?;
@@ -125,7 +128,7 @@ impl Merge<'_> {
         let was_socket = node.kind == FileType::Socket;
         self.tree.update(&mut node, stat);
         self.note_xattrs(node, xattrs);
-        self.tree.nodes[index] = node;
+        self.tree.nodes.push(node);
         match (differs, stat.kind) {
             (true, FileType::Socket) if !was_socket => {
                 self.warn_of_socket(walk, stat);
@@ -151,10 +154,9 @@ impl Merge<'_> {
 
     /// Passes over the baseline's nodes that come before `name` at `depth`, which are gone, and returns the one that stands there.
     fn remove_before(&mut self, depth: u16, name: &[u8]) -> Option<Node> {
-        while let Some(node) = self.tree.nodes.get(self.cursor).copied() {
+        while let Some(node) = self.before.peek().copied() {
             if self.hidden.is_some_and(|above| node.depth > above) {
-                self.removed.push(self.cursor);
-                self.cursor += 1;
+                self.before.next();
                 continue;
             }
             let there = self.tree.name(&node);
@@ -169,8 +171,7 @@ impl Merge<'_> {
                     .push(Change::Remove(LayerPath::clean(&self.path)));
             }
             self.hidden = Some(node.depth);
-            self.removed.push(self.cursor);
-            self.cursor += 1;
+            self.before.next();
         }
         None
     }
@@ -213,7 +214,6 @@ impl Merge<'_> {
         for (node, hash) in self.xattrs {
             self.tree.set_xattrs(&node, hash);
         }
-        self.tree.edit(&self.removed, self.inserted);
         self.changes.sort_by(|a, b| a.path().cmp(b.path()));
         self.changes
     }

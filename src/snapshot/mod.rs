@@ -8,6 +8,7 @@
 
 pub mod clock;
 mod merge;
+mod nodes;
 #[cfg(test)]
 mod properties;
 mod refresh;

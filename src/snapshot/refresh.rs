@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-use super::tree::{Node, Tree, depth_of};
+use super::tree::{Tree, depth_of};
 use super::{Error, Options, Resolved};
 use crate::layer::{Kind, LayerPath};
 use crate::rootfs::content::Hasher;
@@ -12,6 +12,9 @@ use crate::rootfs::{ContentHash, Nearby, Rootfs, Stat};
 impl Tree {
     /// Makes the baseline say what is at `paths` and in the directories above them now; each path counts by itself, not what is below it,
     /// unless it is gone.
+    ///
+    /// # Errors
+    /// Those of looking at the files; after others the baseline is of no use.
     pub fn refresh(
         &mut self,
         root: &Rootfs,
@@ -24,16 +27,12 @@ impl Tree {
         }
         let found = look(root, paths, options)?;
         let mut listed = found.iter().peekable();
-        let mut removed = Vec::new();
-        let mut inserted = Vec::new();
         // What lies deeper than this went with its directory.
         let mut hidden: Option<u16> = None;
         let mut path = Vec::new();
         let mut ends: Vec<usize> = Vec::new();
-        for index in 0..self.nodes.len() {
-            let mut node = self.nodes[index];
+        for mut node in std::mem::take(&mut self.nodes) {
             if hidden.is_some_and(|above| node.depth > above) {
-                removed.push(index);
                 continue;
             }
             hidden = None;
@@ -47,16 +46,14 @@ impl Tree {
             while let Some((other, seen)) =
                 listed.next_if(|(other, _)| order(other.as_bytes(), &path).is_lt())
             {
-                self.insert(&mut inserted, index, other, seen.as_ref())?;
+                self.insert(other, seen.as_ref())?;
             }
             let Some((_, seen)) = listed.next_if(|(other, _)| other.as_bytes() == path) else {
+                self.nodes.push(node);
                 continue;
             };
             match seen {
-                None => {
-                    removed.push(index);
-                    hidden = Some(node.depth);
-                }
+                None => hidden = Some(node.depth),
                 Some(seen) => {
                     if !seen.stat.is_dir() {
                         hidden = Some(node.depth);
@@ -64,26 +61,18 @@ impl Tree {
                     self.update(&mut node, &seen.stat);
                     node.hash = seen.hash;
                     self.set_xattrs(&node, seen.xattrs);
-                    self.nodes[index] = node;
+                    self.nodes.push(node);
                 }
             }
         }
-        let end = self.nodes.len();
         for (other, seen) in listed {
-            self.insert(&mut inserted, end, other, seen.as_ref())?;
+            self.insert(other, seen.as_ref())?;
         }
-        self.edit(&removed, inserted);
         self.absorb(root);
         Ok(())
     }
 
-    fn insert(
-        &mut self,
-        inserted: &mut Vec<(usize, Node)>,
-        before: usize,
-        path: &LayerPath,
-        seen: Option<&Seen>,
-    ) -> Result<(), Error> {
+    fn insert(&mut self, path: &LayerPath, seen: Option<&Seen>) -> Result<(), Error> {
         let (Some(seen), Some(name)) = (seen, path.file_name()) else {
             return Ok(());
         };
@@ -91,7 +80,7 @@ impl Tree {
         let mut node = self.node(name, depth, &seen.stat);
         node.hash = seen.hash;
         self.set_xattrs(&node, seen.xattrs);
-        inserted.push((before, node));
+        self.nodes.push(node);
         Ok(())
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::nodes::Nodes;
 use super::{Error, Options};
 use crate::layer::LayerPath;
 use crate::layer::entry::Time;
@@ -12,7 +13,7 @@ use crate::rootfs::{ContentHash, FileType, Rootfs, Stat};
 /// A baseline: every file of a root, directories before their content, names in byte order.
 #[derive(Debug, Default, Clone)]
 pub struct Tree {
-    pub(super) nodes: Vec<Node>,
+    pub(super) nodes: Nodes,
     /// All names, one after the other.
     names: Vec<u8>,
     devices: Vec<u64>,
@@ -52,9 +53,6 @@ pub struct Moved {
 /// Looks at all of `root`. Content is read only where it did not pass through the root.
 pub fn scan(root: &Rootfs, options: &Options<'_>) -> Result<Tree, Error> {
     let mut tree = Tree::default();
-    // Growing step by step would hold the nodes twice. Most trees have a directory or link for ten files.
-    let known = root.known_files();
-    tree.nodes.reserve_exact(known + known / 8);
     let mut walk = root.walk(&LayerPath::root())?;
     while let Some(found) = walk.next()? {
         let (stat, depth) = (found.stat, found.depth);
@@ -76,9 +74,11 @@ pub fn scan(root: &Rootfs, options: &Options<'_>) -> Result<Tree, Error> {
         node.hash = hash.map_or([0; 16], |hash| hash.0);
         tree.set_xattrs(&node, xattr_hash(&walk)?);
         tree.nodes.push(node);
+        if stat.links == 1 {
+            root.forget_content_of(stat.inode);
+        }
     }
     root.forget_content();
-    tree.nodes.shrink_to_fit();
     Ok(tree)
 }
 
@@ -120,7 +120,7 @@ impl Tree {
     }
 
     pub fn is_empty(&self) -> bool {
-        self.nodes.is_empty()
+        self.nodes.len() == 0
     }
 
     /// Returns the latest ctime of any file, in nanoseconds since 1970.
@@ -164,7 +164,7 @@ impl Tree {
                 ctime_after: after,
             });
         self.move_ctimes(&own.collect::<Vec<_>>());
-        for node in &mut self.nodes {
+        for node in self.nodes.iter_mut() {
             if node.hash == [0; 16]
                 && node.kind == FileType::File
                 && let Some(hash) = root.content_hash(node.inode, node.ctime)
@@ -242,31 +242,6 @@ impl Tree {
         match hash {
             Some(hash) => drop(self.xattrs.insert(key, hash)),
             None => drop(self.xattrs.remove(&key)),
-        }
-    }
-
-    /// Removes the nodes at `removed` and inserts others before the nodes at the given places; both are in ascending order and
-    /// count the nodes as they are now.
-    pub(super) fn edit(&mut self, removed: &[usize], inserted: Vec<(usize, Node)>) {
-        const DEAD: u16 = u16::MAX;
-        for index in removed {
-            self.nodes[*index].depth = DEAD;
-        }
-        if let Some((_, filler)) = inserted.first() {
-            let filler = *filler;
-            let mut from = self.nodes.len();
-            let mut to = from + inserted.len();
-            self.nodes.resize(to, filler);
-            // From the back, so that nothing is overwritten before it has moved.
-            for (before, node) in inserted.into_iter().rev() {
-                let tail = from - before;
-                self.nodes.copy_within(before..from, to - tail);
-                (from, to) = (before, to - tail - 1);
-                self.nodes[to] = node;
-            }
-        }
-        if !removed.is_empty() {
-            self.nodes.retain(|node| node.depth != DEAD);
         }
     }
 }

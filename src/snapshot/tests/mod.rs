@@ -102,7 +102,7 @@ fn assert_same(tree: &Tree, root: &Rootfs, what: &str) {
     let fresh = tree::scan(root, &ALL).unwrap();
     let describe = |tree: &Tree| {
         let mut text = String::new();
-        for node in &tree.nodes {
+        for node in tree.nodes.iter() {
             let name = String::from_utf8_lossy(tree.name(node)).into_owned();
             text += &format!(
                 "{} {name} {:?} {:o} {}:{} {} {:?} {} {}\n",
