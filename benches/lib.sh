@@ -117,8 +117,15 @@ timed() {
   echo $(($(milliseconds) - start)) >>"$work/times/$name"
 }
 
+# Nothing is left to write to the disk, and what will be read is in memory.
+ready() {
+  sync -f "$work"
+  find "$work/registry" "$work/base.tar.gz" -type f -exec cat {} + >/dev/null
+}
+
 unpack_with_tar() {
   mkdir "$work/tar-$1"
+  ready
   # shellcheck disable=SC2016
   timed tar sh -c 'gzip -dc "$1" | tar -xf - -C "$2"' sh "$work/base.tar.gz" "$work/tar-$1"
 }
@@ -127,6 +134,7 @@ unpack_with_tar() {
 unpack_with_executor() {
   printf 'FROM %s\nRUN ["/bin/busybox", "sleep", "60"]\n' "$base" >"$work/Dockerfile"
   local log=$work/unpack-$1.log process
+  ready
   "$executor" --dockerfile "$work/Dockerfile" --context "$work/context" --no-push --insecure-pull --isolation=namespaces \
     --kaniko-dir "$work/executor-$1" --verbosity=debug --log-format=text 2>"$log" >/dev/null &
   process=$!
