@@ -20,6 +20,7 @@ mod cluster_job;
 mod conformance;
 mod contexts;
 mod early_uploads;
+mod excerpts;
 mod exports;
 mod faults;
 mod fuzz;

@@ -108,13 +108,16 @@ impl Sandbox {
         command
     }
 
-    /// Runs a build of the context; arguments are added to `--context`.
+    /// Runs a build of the context; arguments are added to `--context`, and to `--jobs` if `EXECUTOR_JOBS` asks for a number of them.
     pub fn build<S: AsRef<std::ffi::OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Finished {
         let mut all: Vec<OsString> = vec![
             "--context".into(),
             self.context().into(),
             "--log-format=text".into(),
         ];
+        if let Ok(jobs) = std::env::var("EXECUTOR_JOBS") {
+            all.push(format!("--jobs={jobs}").into());
+        }
         all.extend(args.into_iter().map(|a| a.as_ref().to_owned()));
         self.executor(all)
     }
