@@ -9,6 +9,7 @@ use rustix::fs::{FlockOperation, Mode, OFlags};
 use super::isolate::Closing;
 use super::{Error, Options};
 use crate::interrupt::{Interrupt, LastAct};
+use crate::rootfs;
 
 /// The work directory of one build, locked against other builds; what is below it goes with the value.
 #[derive(Debug)]
@@ -16,9 +17,14 @@ pub struct Workspace {
     dir: PathBuf,
     /// The directory exists for this build alone.
     temporary: Option<tempfile::TempDir>,
+    /// Files that are open for nothing but to be closed at the end: removing takes a few, also after a build that had no more to open.
+    spare: Vec<OwnedFd>,
     _lock: OwnedFd,
     _last_act: LastAct,
 }
+
+/// How many open files removing a tree takes.
+const SPARE: usize = 8;
 
 /// What a build makes below its work directory, but for `mounts`, where caches outlive it.
 const OURS: [&str; 5] = ["stages", "images", "blobs", "lent", "secrets"];
@@ -48,6 +54,8 @@ impl Workspace {
         };
         fs_err::create_dir_all(&dir).map_err(error)?;
         let lock = lock(&dir).map_err(error)?;
+        let spare = (0..SPARE).map(|_| lock.try_clone());
+        let spare = spare.collect::<io::Result<_>>().map_err(error)?;
         let last_act = interrupt.last_act({
             let (dir, is_temporary) = (dir.clone(), temporary.is_some());
             move || abandon(&dir, is_temporary)
@@ -55,6 +63,7 @@ impl Workspace {
         let workspace = Self {
             dir,
             temporary,
+            spare,
             _lock: lock,
             _last_act: last_act,
         };
@@ -114,13 +123,15 @@ impl Workspace {
 
 impl Drop for Workspace {
     fn drop(&mut self) {
+        self.spare.clear();
         if let Err(error) = sweep(&self.dir) {
             tracing::warn!(
                 "cannot remove work files in {}: {error}",
                 self.dir.display()
             );
         }
-        if let Some(Err(error)) = self.temporary.take().map(tempfile::TempDir::close) {
+        let temporary = self.temporary.take().map(tempfile::TempDir::keep);
+        if let Some(Err(error)) = temporary.as_deref().map(rootfs::remove_dir_all) {
             tracing::warn!("cannot remove {}: {error}", self.dir.display());
         }
     }
@@ -178,10 +189,7 @@ pub fn temporary_parent() -> &'static Path {
 /// Removes what builds make below a work directory.
 fn sweep(dir: &Path) -> io::Result<()> {
     for name in OURS {
-        match fs_err::remove_dir_all(dir.join(name)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        rootfs::remove_dir_all(&dir.join(name))?;
     }
     Ok(())
 }
@@ -190,7 +198,7 @@ fn sweep(dir: &Path) -> io::Result<()> {
 fn abandon(dir: &Path, is_temporary: bool) {
     const ATTEMPTS: usize = 3;
     let gone = (0..ATTEMPTS).any(|_| sweep(dir).is_ok());
-    if !gone || (is_temporary && fs_err::remove_dir_all(dir).is_err()) {
+    if !gone || (is_temporary && rootfs::remove_dir_all(dir).is_err()) {
         tracing::warn!("work files are left in {}", dir.display());
     }
 }

@@ -8,6 +8,7 @@ use rustix::fs::{FlockOperation, Mode, OFlags};
 use tempfile::TempDir;
 
 use crate::interrupt::{Interrupt, LastAct};
+use crate::rootfs;
 
 /// Where fetched contexts go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,8 +66,8 @@ impl Fetched {
 impl Drop for Fetched {
     fn drop(&mut self) {
         if let Some(dir) = self.dir.take() {
-            let path = dir.path().to_owned();
-            if let Err(error) = dir.close() {
+            let path = dir.keep();
+            if let Err(error) = rootfs::remove_dir_all(&path) {
                 tracing::warn!("cannot remove {}: {error}", path.display());
             }
         }
@@ -87,7 +88,7 @@ fn sweep(shared: &Path) -> io::Result<()> {
             continue;
         };
         if rustix::fs::flock(&dir, FlockOperation::NonBlockingLockExclusive).is_ok() {
-            fs_err::remove_dir_all(&path)?;
+            rootfs::remove_dir_all(&path)?;
         }
     }
     Ok(())
@@ -96,7 +97,7 @@ fn sweep(shared: &Path) -> io::Result<()> {
 /// Removes what a signal leaves, while a thread may still be writing.
 fn abandon(dir: &Path, shared: Option<&Path>) {
     const ATTEMPTS: usize = 3;
-    if !(0..ATTEMPTS).any(|_| fs_err::remove_dir_all(dir).is_ok()) {
+    if !(0..ATTEMPTS).any(|_| rootfs::remove_dir_all(dir).is_ok()) {
         tracing::warn!("a fetched context is left in {}", dir.display());
     }
     remove_if_empty(shared);

@@ -44,6 +44,7 @@ pub use ids::IdShift;
 pub use metadata::Refused;
 pub use nearby::Nearby;
 pub use put::Batch;
+pub use remove::{remove_dir_all, remove_tree};
 pub(crate) use resolve::MAX_SYMLINKS;
 pub use stat::{FileType, Stat};
 pub use unpack::Unpacked;

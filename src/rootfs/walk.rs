@@ -232,6 +232,14 @@ impl Descent {
         Ok(())
     }
 
+    /// Closes all handles but the first and the last, to have some for others; tells whether there were any.
+    pub fn close_some(&mut self) -> bool {
+        let last = self.0.len().saturating_sub(1);
+        let between = self.0.get_mut(1..last).unwrap_or_default();
+        let closed = between.iter_mut().filter_map(|dir| dir.fd.take());
+        closed.count() > 0
+    }
+
     /// Goes back up. `ESTALE` if the directory was moved meanwhile and `..` leads elsewhere.
     pub fn pop(&mut self) -> Result<(), Errno> {
         let Some(Dir { fd: Some(left), .. }) = self.0.pop() else {

@@ -7,6 +7,7 @@ use rustix::fs::{self, AtFlags, Dir, FileType, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use crate::layer::LayerPath;
+use crate::rootfs;
 
 const DIRECTORY: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
@@ -147,18 +148,9 @@ pub(super) fn remove_if_empty(base: impl AsFd, path: &LayerPath) -> io::Result<b
     }
 }
 
-/// Removes `name` and everything below it. The caller has made sure that nothing is mounted there.
+/// Removes `name` and everything below it, however deep a command made it. The caller has made sure that nothing is mounted there.
 pub(super) fn remove_tree(dir: impl AsFd, name: &[u8]) -> io::Result<()> {
-    match fs::unlinkat(&dir, name, AtFlags::empty()) {
-        Ok(()) | Err(Errno::NOENT) => return Ok(()),
-        Err(Errno::ISDIR | Errno::PERM) => {}
-        Err(errno) => return Err(errno.into()),
-    }
-    let below = fs::openat(&dir, name, DIRECTORY, Mode::empty())?;
-    for child in names(&below)? {
-        remove_tree(&below, &child)?;
-    }
-    Ok(remove(dir, name)?)
+    Ok(rootfs::remove_tree(dir.as_fd(), name, true)?)
 }
 
 /// Tells whether an error means that there is nothing under that name, or no directory.

@@ -35,6 +35,9 @@ pub struct Options {
     pub on_step: fn(&'static str),
 }
 
+/// How many open files leaving takes.
+const SPARE: usize = 8;
+
 /// What matters about one command.
 #[derive(Debug, Clone)]
 pub struct RunOptions {
@@ -59,6 +62,8 @@ pub struct Entered<'s> {
     inside: Inside,
     journal: Journal,
     warnings: Vec<Warning>,
+    /// Files that are open for nothing but to be closed before leaving, which takes a few, whatever else the process has open.
+    spare: Vec<OwnedFd>,
     is_over: bool,
     warned: MutexGuard<'s, BTreeSet<Warning>>,
 }
@@ -130,6 +135,14 @@ impl Session {
             source,
         })?;
 
+        let spare = (0..SPARE).map(|_| private.try_clone());
+        let mut spare: Vec<OwnedFd> =
+            spare
+                .collect::<io::Result<_>>()
+                .map_err(|source| Error::PrivateRoot {
+                    path: private_root.into(),
+                    source,
+                })?;
         let mut immovable = BTreeSet::new();
         let (journal, plan) = loop {
             let plan = self.plan(&private, &immovable)?;
@@ -152,6 +165,7 @@ impl Session {
                     }
                 }
                 Err(error) => {
+                    spare.clear();
                     undo.finish(&journal)?;
                     return Err(error);
                 }
@@ -167,6 +181,7 @@ impl Session {
             },
             journal,
             warnings: Vec::new(),
+            spare,
             is_over: false,
             warned,
         };
@@ -328,6 +343,7 @@ impl Entered<'_> {
     /// [`Error::Container`] if the container is not as it was: then the private root must not be removed, since things of
     /// the container may be in it. Otherwise the container is well: [`Error::Kill`], or [`Error::Image`] if the private root lacks something.
     pub fn leave(mut self) -> Result<Left, Error> {
+        self.spare.clear();
         let out = undo::undo(self.container, &self.journal, Some(&self.inside));
         self.is_over = true;
         let out = out?;
@@ -345,6 +361,7 @@ impl Entered<'_> {
 
 impl Drop for Entered<'_> {
     fn drop(&mut self) {
+        self.spare.clear();
         if !self.is_over
             && let Err(error) = undo::undo(self.container, &self.journal, Some(&self.inside))
         {
