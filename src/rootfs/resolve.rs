@@ -69,8 +69,12 @@ impl Rootfs {
                 // A rename elsewhere in the system happened during the look-up.
                 Err(Errno::AGAIN) => {}
                 Err(Errno::NOSYS) => self.openat2.store(false, Ordering::Relaxed),
-                // Also what a sandbox answers, and a path longer than one call takes.
-                Err(Errno::PERM | Errno::NAMETOOLONG) => break,
+                // Also what a sandbox answers.
+                Err(Errno::PERM) => break,
+                Err(Errno::NAMETOOLONG) => match self.open_in_parts(path, flags) {
+                    Err(Errno::LOOP) if !resolve.contains(ResolveFlags::NO_SYMLINKS) => break,
+                    answer => return answer,
+                },
                 answer => return answer,
             }
         }
@@ -83,6 +87,38 @@ impl Rootfs {
         walk.reopen(flags)
     }
 }
+
+impl Rootfs {
+    /// Opens a path that is longer than one call takes: `ELOOP` if it leads through a symlink.
+    fn open_in_parts(&self, path: &LayerPath, flags: OFlags) -> Result<OwnedFd, Errno> {
+        let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::BENEATH;
+        let mut dir: Option<OwnedFd> = None;
+        let mut rest = path.as_bytes();
+        loop {
+            let end = match rest.len() > PART {
+                true => rest[..PART].iter().rposition(|byte| *byte == b'/'),
+                false => None,
+            };
+            let (part, flags) = match end {
+                Some(end) => (
+                    &rest[..end],
+                    OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+                ),
+                None => (rest, flags),
+            };
+            let from = dir.as_ref().map_or(self.dir_fd(), AsFd::as_fd);
+            let opened = rustix::fs::openat2(from, part, flags, Mode::empty(), resolve)?;
+            match end {
+                Some(end) => rest = &rest[end + 1..],
+                None => return Ok(opened),
+            }
+            dir = Some(opened);
+        }
+    }
+}
+
+/// Bytes of a path that one call takes for certain.
+const PART: usize = 4000;
 
 /// What becomes of symlinks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -258,6 +294,34 @@ mod tests {
             assert_eq!(text(t.root.resolve(path)), followed, "{path}");
             assert_eq!(text(t.root.resolve_parent(path)), kept, "{path}");
         }
+    }
+
+    #[test]
+    fn paths_longer_than_one_call_takes() {
+        let t = Scratch::new();
+        let long = "1234567890/".repeat(1000);
+        t.put(&file(&format!("{long}f"), 0o644, 1), "x");
+        t.put(&symlink("s", "1234567890"), "");
+        let inode = |path: String, follows: bool| {
+            let path = LayerPath::clean(path);
+            let opened = match follows {
+                true => t.root.open_at(&path, OFlags::PATH | OFlags::NOFOLLOW),
+                false => t.root.open_with(
+                    &path,
+                    OFlags::PATH | OFlags::NOFOLLOW,
+                    ResolveFlags::NO_SYMLINKS,
+                ),
+            };
+            Ok(super::super::Stat::read(opened?.as_fd(), b"")?.inode)
+        };
+        let there = inode(format!("{long}f"), true);
+        assert!(there.is_ok());
+        assert_eq!(inode(format!("{long}f"), false), there);
+        let through_link = format!("s/{}f", &long["1234567890/".len()..]);
+        assert_eq!(inode(through_link.clone(), true), there);
+        assert_eq!(inode(through_link, false), Err(Errno::LOOP));
+        assert_eq!(inode(format!("{long}g"), true), Err(Errno::NOENT));
+        t.root.remove(&LayerPath::clean("1234567890")).unwrap();
     }
 
     /// A few names, so that paths meet.
