@@ -15,6 +15,7 @@ use std::thread::JoinHandle;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{Mode, OFlags};
+use rustix::net::Shutdown;
 
 use super::keyring::{FAILURE, IDENTITIES, Keyring, SIGN};
 use crate::context::git::{SshKey, SshKeyError};
@@ -116,15 +117,7 @@ impl Agents {
         let Some(agent) = self.0.get(id) else {
             return Ok(None);
         };
-        let listener = listen(place)?;
-        let (stop, stopped) = UnixStream::pair()?;
-        let agent = agent.clone();
-        let thread = std::thread::Builder::new().name("ssh agent".into());
-        let thread = thread.spawn(move || serve(&listener, &stopped, &agent))?;
-        Ok(Some(Forwarding {
-            stop: Some(stop),
-            thread: Some(thread),
-        }))
+        Forwarding::start(listen(place)?, agent.clone()).map(Some)
     }
 }
 
@@ -173,6 +166,22 @@ fn open(path: &Path) -> Result<Opened, Error> {
 pub(super) struct Forwarding {
     stop: Option<UnixStream>,
     thread: Option<JoinHandle<()>>,
+}
+
+impl Forwarding {
+    fn start(listener: UnixListener, agent: Agent) -> io::Result<Self> {
+        let (stop, stopped) = UnixStream::pair()?;
+        let thread = std::thread::Builder::new().name("ssh agent".into());
+        let thread = thread.spawn(move || {
+            serve(&listener, &stopped, &agent);
+            // A process that is being started holds a copy of the socket until its program begins, which would still take connections.
+            let _closed_either_way = rustix::net::shutdown(&listener, Shutdown::Both);
+        })?;
+        Ok(Self {
+            stop: Some(stop),
+            thread: Some(thread),
+        })
+    }
 }
 
 impl Drop for Forwarding {
@@ -326,6 +335,20 @@ mod tests {
             assert_eq!(read_message(&mut client).unwrap().unwrap(), want, "{kind}");
         }
         drop(client);
+        drop(forwarding);
+        assert!(UnixStream::connect(&place).is_err());
+    }
+
+    #[test]
+    fn a_copy_of_the_socket_keeps_nothing_open() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = dir.path().join("place");
+        let listener = listen(&place).unwrap();
+        // What a fork of another thread holds until its exec.
+        let _copy = listener.try_clone().unwrap();
+        let keys = Agent::Keys(Arc::new(Keyring::default()));
+        let forwarding = Forwarding::start(listener, keys).unwrap();
+        UnixStream::connect(&place).unwrap();
         drop(forwarding);
         assert!(UnixStream::connect(&place).is_err());
     }
