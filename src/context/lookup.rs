@@ -5,12 +5,10 @@ use std::path::{Path, PathBuf};
 
 use url::Url;
 
+use super::text_file::{SIZE_LIMIT, read};
 use super::{DockerfileText, Error, Means};
 use crate::net::redact::redacted;
 use crate::net::{Get, Net};
-
-/// What a Dockerfile from a server may have.
-const SIZE_LIMIT: u64 = 16 << 20;
 
 /// Finds and reads the Dockerfile: the path as given, else below the context. An absolute path that does not exist is tried
 /// below the context too; `dockerfile` is only tried where no name was given.
@@ -103,17 +101,6 @@ fn exists(path: &Path) -> bool {
             !absent.contains(&error.kind())
         }
     }
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, Error> {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the error names the path already"
-    )]
-    std::fs::read(path).map_err(|source| Error::Read {
-        path: path.into(),
-        source,
-    })
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod fetched;
 pub mod git;
 mod location;
 mod lookup;
+mod text_file;
 
 pub mod dockerignore;
 
@@ -166,6 +167,12 @@ pub enum Error {
     NoDockerfile { tried: Vec<PathBuf> },
     #[error("cannot read `{}`", .path.display())]
     Read { path: PathBuf, source: io::Error },
+    #[error("`{}` is a named pipe, and nobody writes to it", .path.display())]
+    NoWriter { path: PathBuf },
+    #[error("`{}` has more than {limit} bytes", .path.display())]
+    TooLarge { path: PathBuf, limit: u64 },
+    #[error("`{}` is UTF-16", .path.display())]
+    Utf16 { path: PathBuf },
     #[error("cannot parse line {line} of `{}`", .path.display())]
     Ignore {
         path: PathBuf,
@@ -202,6 +209,10 @@ impl Error {
                     )
                 })
             }
+            Self::NoWriter { .. } => {
+                Some("start what writes to it first, in the background".into())
+            }
+            Self::Utf16 { .. } => Some("save it as UTF-8".into()),
             Self::Bucket { source, .. } => source.help(),
             Self::Git(error) => error.help(),
             Self::Fetch { source } | Self::FetchDockerfile { source } => source.help(),
