@@ -1,6 +1,5 @@
 //! The process's edge: arguments in, exit status out.
 
-use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
@@ -25,8 +24,10 @@ fn main() -> ExitCode {
     if let Some(helper) = Helper::of_program(std::env::args_os()) {
         return ExitCode::from(answer(&helper));
     }
-    let text = |arg: OsString| arg.to_string_lossy().into_owned();
-    let mut args: Vec<String> = std::env::args_os().map(text).collect();
+    let mut args = match cli::texts(std::env::args_os()) {
+        Ok(args) => args,
+        Err(mistake) => return ExitCode::from(report::mistake(&mistake)),
+    };
     let is_warmer = |name: &str| Path::new(name).file_name() == Some("warmer".as_ref());
     match args.first() {
         Some(name) if is_warmer(name) => args[0] = "warm".to_owned(),

@@ -1,7 +1,9 @@
 //! Every environment variable the executor knows, and the environment as a value.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 
+use super::Error;
 use crate::net;
 
 /// What setting a variable leads to.
@@ -95,14 +97,52 @@ pub const VARIABLES: &[Variable] = &[
 
 /// The environment the executor was started in.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Environment(BTreeMap<String, String>);
+pub struct Environment {
+    variables: BTreeMap<String, String>,
+    /// Names of those whose values are no text.
+    unreadable: BTreeSet<String>,
+}
 
 impl Environment {
     /// Reads the process's own.
     pub fn of_process() -> Self {
-        let text = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
-        let pairs = std::env::vars_os().map(|(name, value)| (text(name), text(value)));
-        Self(pairs.collect())
+        Self::of(std::env::vars_os())
+    }
+
+    fn of(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
+        let mut environment = Self::default();
+        for (name, value) in variables {
+            // What no flag and no table can name is nobody's.
+            let Ok(name) = name.into_string() else {
+                continue;
+            };
+            match value.into_string() {
+                Ok(value) => drop(environment.variables.insert(name, value)),
+                Err(_) => drop(environment.unreadable.insert(name)),
+            }
+        }
+        environment
+    }
+
+    /// Complains of a variable that matters and is no text; of `PATH` only the parts that are would be found anyway.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        let matters = |variable: &&Variable| {
+            variable.effect == Works
+                && variable.name != "PATH"
+                && self.unreadable.contains(variable.name)
+        };
+        match VARIABLES.iter().find(matters) {
+            Some(variable) => Err(Error::VariableNotText(variable.name.into())),
+            None => Ok(()),
+        }
+    }
+
+    /// Like [`value`](Self::value), for what must not be taken for absent.
+    pub(super) fn text(&self, name: &str) -> Result<Option<&str>, Error> {
+        match self.unreadable.contains(name) {
+            true => Err(Error::VariableNotText(name.into())),
+            false => Ok(self.value(name)),
+        }
     }
 
     /// Returns the value of a variable of the table.
@@ -116,12 +156,17 @@ impl Environment {
 
     /// Returns the value of any variable, for `--build-arg NAME`.
     pub fn value(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
+        self.variables.get(name).map(String::as_str)
+    }
+
+    /// Tells whether there is a variable of that name, with text or bytes.
+    pub(super) fn is_set(&self, name: &str) -> bool {
+        self.unreadable.contains(name) || self.value(name).is_some()
     }
 
     /// Returns the whole, for what reads credentials from it.
     pub fn credentials(&self) -> net::Environment {
-        net::Environment(self.0.clone())
+        net::Environment(self.variables.clone())
     }
 
     /// Returns the variables whose name begins with `prefix`, which is cut off.
@@ -129,7 +174,7 @@ impl Environment {
         &'a self,
         prefix: &'a str,
     ) -> impl Iterator<Item = (&'a str, &'a str)> + 'a {
-        let pairs = self.0.iter();
+        let pairs = self.variables.iter();
         pairs.filter_map(move |(name, value)| Some((name.strip_prefix(prefix)?, &**value)))
     }
 }
@@ -137,6 +182,42 @@ impl Environment {
 impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Environment {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(pairs: I) -> Self {
         let pairs = pairs.into_iter();
-        Self(pairs.map(|(n, v)| (n.into(), v.into())).collect())
+        Self {
+            variables: pairs.map(|(n, v)| (n.into(), v.into())).collect(),
+            unreadable: BTreeSet::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStringExt;
+
+    use super::*;
+
+    #[test]
+    fn values_that_are_no_text() {
+        let pairs = [
+            ("KANIKO_DIR", &b"/\xff"[..]),
+            ("PATH", b"/\xff"),
+            ("OTHER", b"\xff"),
+            ("FINE", b"x"),
+        ];
+        let of = |names: &[&str]| {
+            let pairs = pairs.iter().filter(|(name, _)| names.contains(name));
+            Environment::of(
+                pairs.map(|(name, value)| (name.into(), OsString::from_vec(value.to_vec()))),
+            )
+        };
+        assert!(of(&["PATH", "OTHER", "FINE"]).check().is_ok());
+        let told = of(&["KANIKO_DIR"]).check().unwrap_err().to_string();
+        assert_eq!(
+            told,
+            "the value of the environment variable KANIKO_DIR is not UTF-8"
+        );
+        let all = of(&["OTHER", "FINE"]);
+        assert!(all.text("OTHER").is_err());
+        assert_eq!(all.text("FINE").unwrap(), Some("x"));
+        assert_eq!(all.text("ABSENT").unwrap(), None);
     }
 }

@@ -20,6 +20,7 @@ mod prune;
 mod push;
 mod secret;
 mod table;
+mod text;
 mod usage;
 mod value;
 mod values;
@@ -40,6 +41,7 @@ pub use login::{Login, Password, forget};
 pub use options::{Options, Place};
 pub use prune::{Prune, PruneArguments};
 pub use push::{Push, PushArguments, What};
+pub use text::texts;
 pub use warm::{Warm, WarmArguments};
 
 /// What the arguments ask for.
@@ -86,6 +88,14 @@ pub enum Error {
         flag: String,
         reason: String,
     },
+    #[error("invalid argument {value}{}: it is not UTF-8", .flag.as_ref().map(|flag| format!(" for {} flag", go_quote(flag))).unwrap_or_default())]
+    NotText {
+        /// Quoted.
+        value: String,
+        flag: Option<String>,
+    },
+    #[error("the value of the environment variable {0} is not UTF-8")]
+    VariableNotText(String),
     #[error("no completion script for {}; there are those of bash, zsh and fish", go_quote(.0))]
     Shell(String),
     #[error("accepts 1 arg(s), received {0}")]

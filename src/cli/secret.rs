@@ -45,7 +45,7 @@ impl Secret<'_> {
         let id = self.id;
         let from = match self.from {
             From::Variable(name) => Origin::Variable(name.to_owned()),
-            From::Id if env.value(id).is_some() => Origin::Variable(id.to_owned()),
+            From::Id if env.is_set(id) => Origin::Variable(id.to_owned()),
             From::File(path) => Origin::File(current_dir.join(path)),
             From::Id => Origin::File(current_dir.join(id)),
         };

@@ -76,7 +76,7 @@ impl WarmArguments {
             Ok(Warm {
                 images: values.list("image").to_vec(),
                 dockerfile: values.non_empty("dockerfile").map(str::to_owned),
-                build_args: build_args(values, env),
+                build_args: build_args(values, env)?,
                 platform: platform
                     .map(str::parse)
                     .transpose()

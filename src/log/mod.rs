@@ -30,7 +30,7 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use line::{Line, Stamp};
 use progress::Above;
 pub use progress::Progress;
-pub use quote::go_quote;
+pub use quote::{go_quote, go_quote_bytes, harmless};
 
 /// Target of an event that is written at level `fatal`: the program ends right after it.
 pub const FATAL: &str = "executor::fatal";

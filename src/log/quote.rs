@@ -1,5 +1,6 @@
 //! Quoting as Go's `%q` verb does it, which kaniko's messages and log lines show.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 /// Quotes `text` with double quotes and backslash escapes.
@@ -36,6 +37,29 @@ pub fn go_quote(text: &str) -> String {
     quoted
 }
 
+/// Like [`go_quote`], for bytes that need not be text.
+pub fn go_quote_bytes(bytes: &[u8]) -> String {
+    let mut quoted = String::from("\"");
+    for chunk in bytes.utf8_chunks() {
+        let valid = go_quote(chunk.valid());
+        quoted.push_str(&valid[1..valid.len() - 1]);
+        for byte in chunk.invalid() {
+            let _ = write!(quoted, "\\x{byte:02x}");
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// Keeps a text that others wrote, such as a file's name in a layer, from steering the terminal; its lines stay.
+pub fn harmless(text: &str) -> Cow<'_, str> {
+    let steers = |character: char| character.is_control() && !matches!(character, '\t' | '\n');
+    match text.contains(steers) {
+        true => text.replace(steers, "\u{fffd}").into(),
+        false => text.into(),
+    }
+}
+
 /// Tells whether Go counts a character as printable: of the spaces only the ASCII one, no control and no format characters.
 fn is_print(character: char) -> bool {
     character == ' '
@@ -49,6 +73,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn no_text_steers_the_terminal() {
+        assert_eq!(harmless("a\tb\nc é"), "a\tb\nc é");
+        assert_eq!(
+            harmless("a\x1b[2J\r\u{9b}2J"),
+            "a\u{fffd}[2J\u{fffd}\u{fffd}2J"
+        );
+    }
+
+    #[test]
     fn escapes() {
         #[rustfmt::skip] // a table keeps its columns
         let cases = [
@@ -59,6 +92,8 @@ mod tests {
         ];
         for (text, want) in cases {
             assert_eq!(go_quote(text), want);
+            assert_eq!(go_quote_bytes(text.as_bytes()), want);
         }
+        assert_eq!(go_quote_bytes(b"/a\xff\n\xc3"), r#""/a\xff\n\xc3""#);
     }
 }

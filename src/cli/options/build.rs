@@ -113,7 +113,7 @@ impl Build {
             .get("KANIKO_CLEANUP")
             .and_then(|text| value::parse_bool(text).ok());
         Ok(Build {
-            args: build_args(values, env),
+            args: build_args(values, env)?,
             contexts: contexts(values)?,
             labels: labels(values)?,
             targets: values
@@ -189,16 +189,16 @@ fn isolation(word: &str) -> Option<Requested> {
 }
 
 /// A name without value takes that of the environment; if there is none, the argument counts as not given.
-pub fn build_args(values: &Values, env: &Environment) -> BTreeMap<String, String> {
+pub fn build_args(values: &Values, env: &Environment) -> Result<BTreeMap<String, String>, Error> {
     let mut args = BTreeMap::new();
     for text in values.list("build-arg") {
-        match (text.split_once('='), env.value(text)) {
-            (Some((name, value)), _) => drop(args.insert(name.into(), value.into())),
-            (None, Some(value)) => drop(args.insert(text.clone(), value.into())),
-            (None, None) => {}
+        if let Some((name, value)) = text.split_once('=') {
+            args.insert(name.into(), value.into());
+        } else if let Some(value) = env.text(text)? {
+            args.insert(text.clone(), value.into());
         }
     }
-    args
+    Ok(args)
 }
 
 fn secrets(given: Given<'_>) -> Result<Vec<SecretSource>, Error> {

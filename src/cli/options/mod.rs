@@ -93,6 +93,7 @@ impl Options {
     /// Compat spec 1.2 to 1.5.
     pub(super) fn resolve(given: Given<'_>) -> Result<Self, Error> {
         let Given { values, env, place } = given;
+        env.check()?;
         let (features, lines) = features::read(env);
         notices::features(&lines);
         notices::without_effect(values, env);
