@@ -20,6 +20,8 @@ pub enum Problem {
     Target {
         name: String,
         suggestion: Option<String>,
+        /// What stages are called, in order.
+        known: Vec<String>,
     },
     #[error("base name ({0}) should not be blank")]
     BlankBase(String),
@@ -79,6 +81,8 @@ pub enum Problem {
     Device(String),
     #[error("RUN requires arguments")]
     EmptyRun,
+    #[error("{0} has a NUL byte, which no argument, variable or path can have")]
+    Nul(String),
     #[error("ONBUILD {trigger}")]
     Trigger {
         trigger: String,
@@ -152,6 +156,12 @@ impl Error {
     /// Returns what the user can do about it, if anything; printed after `help:`.
     pub fn help(&self) -> Option<String> {
         let text = match &self.problem {
+            Problem::Target { known, .. } => {
+                return Some(format!("there are the stages {}", known.join(", ")));
+            }
+            Problem::StageIndex(_) => {
+                "stages are counted from 0, and a name is safer than a number"
+            }
             Problem::BlankBase(_) => {
                 "only an ARG that stands before the first FROM is visible in FROM; give it a default or pass --build-arg"
             }
@@ -165,6 +175,7 @@ impl Error {
             | Problem::MountFromLater { .. }
             | Problem::FromLater { .. } => "move the stage that is copied from further up",
             Problem::CopyUrl | Problem::CopyGit => "use ADD",
+            Problem::Nul(_) => "take it out; a command can make one, as `printf '\\0'` does",
             Problem::Mount(error) => return error.help(),
             Problem::Trigger { .. } => "the trigger comes from the ONBUILD of this stage's base",
             _ => return None,

@@ -331,6 +331,9 @@ impl<'a> Graph<'a> {
                 problem: Problem::Target {
                     suggestion: suggest(name, self.names.keys().copied()).map(str::to_owned),
                     name: name.clone(),
+                    known: (0..=last.unwrap_or(0))
+                        .map(|index| self.display_name(index))
+                        .collect(),
                 },
             })
         };

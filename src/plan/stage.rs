@@ -148,6 +148,9 @@ impl<'a> Evaluation<'a> {
             }
             other => (self.config_step(other)?, Action::Config),
         };
+        if let Some(what) = action.nul() {
+            return Err(Problem::Nul(what));
+        }
         Ok((Some(created_by), action))
     }
 }

@@ -54,6 +54,35 @@ pub enum Action {
     Workdir(WorkdirStep),
 }
 
+impl Action {
+    /// Returns what has a NUL byte, which the kernel takes for the end of any argument, variable or path.
+    pub(super) fn nul(&self) -> Option<String> {
+        let has = |text: &str| text.contains('\0');
+        let text = match self {
+            Self::Run(step) if step.args.iter().any(|arg| has(arg)) => "the command",
+            Self::Run(step) if has(&step.working_dir) => "the working directory",
+            Self::Run(step) if has(&step.user) => "the user",
+            Self::Run(step) => {
+                let mut variables = step.env.iter();
+                let (name, _) = variables.find(|(name, value)| has(name) || has(value))?;
+                return Some(format!("the variable `{}`", name.replace('\0', "\\0")));
+            }
+            Self::Copy(step) if has(&step.target()) => "the destination",
+            Self::Copy(step)
+                if step
+                    .sources
+                    .iter()
+                    .any(|source| source.name().is_some_and(has)) =>
+            {
+                "a source"
+            }
+            Self::Workdir(step) if has(&step.path) => "the directory",
+            _ => return None,
+        };
+        Some(text.to_owned())
+    }
+}
+
 /// A command, ready to be executed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunStep {
@@ -222,6 +251,16 @@ pub enum CopySource {
     },
     /// `ADD` of a git repository.
     Git(GitSource),
+}
+
+impl CopySource {
+    /// Returns its path or the name of an inline file.
+    fn name(&self) -> Option<&str> {
+        match self {
+            Self::Path(name) | Self::Inline { name, .. } => Some(name),
+            Self::Url { .. } | Self::Git(_) => None,
+        }
+    }
 }
 
 /// A directory to be created if missing.
