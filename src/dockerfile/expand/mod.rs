@@ -67,6 +67,8 @@ pub enum Problem {
     },
     #[error("substitutions are nested too deeply")]
     TooDeep,
+    #[error("its variables make more than {LARGEST} bytes of it")]
+    TooLarge,
 }
 
 /// Expands a word; quotes and escapes are removed.
@@ -101,12 +103,18 @@ enum Escapes {
 /// How deep substitutions may be nested.
 const DEEPEST: usize = 100;
 
+/// How many bytes variables may bring into a text. A few that name each other would soon be larger than any memory, and none that is
+/// a tenth of this can be given to a program.
+const LARGEST: usize = 1 << 20;
+
 struct Expander<'a> {
     chars: Peekable<Chars<'a>>,
     escape: char,
     quotes: Quotes,
     lookup: &'a Lookup<'a>,
     depth: usize,
+    /// Bytes that variables have brought so far.
+    brought: usize,
     used: Vec<String>,
     undefined: Vec<String>,
 }
@@ -119,6 +127,7 @@ impl<'a> Expander<'a> {
             quotes,
             lookup,
             depth: 0,
+            brought: 0,
             used: Vec::new(),
             undefined: Vec::new(),
         }

@@ -1,6 +1,6 @@
 //! Patterns of `#`, `%` and `/`: `*` for any run of characters, `?` for one (MOD-2 to MOD-5).
 
-use super::Problem;
+use super::{LARGEST, Problem};
 
 /// One element of a pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,12 +55,18 @@ impl Pattern {
     }
 
     /// Replaces the first or every match, each as long as possible.
-    pub fn replace(&self, value: &str, replacement: &str, every: bool) -> String {
+    ///
+    /// # Errors
+    /// [`Problem::TooLarge`] before the text is.
+    pub fn replace(&self, value: &str, replacement: &str, every: bool) -> Result<String, Problem> {
         let chars: Vec<char> = value.chars().collect();
         let mut out = String::new();
         let mut at = 0;
         let mut after_match = false;
         while at <= chars.len() {
+            if out.len() > LARGEST {
+                return Err(Problem::TooLarge);
+            }
             match match_length(&self.0, &chars[at..], true) {
                 // An empty match right after a match is none.
                 Some(length) if length > 0 || !after_match => {
@@ -71,7 +77,7 @@ impl Pattern {
                     at += length;
                     if !every {
                         out.extend(&chars[at..]);
-                        return out;
+                        return Ok(out);
                     }
                     after_match = length > 0;
                     if length == 0 {
@@ -86,7 +92,7 @@ impl Pattern {
                 }
             }
         }
-        out
+        Ok(out)
     }
 }
 
@@ -210,8 +216,9 @@ mod tests {
         ];
         for (pattern, value, first, every) in cases {
             let pattern = Pattern::parse(pattern).unwrap();
-            assert_eq!(pattern.replace(value, "X", false), first, "{pattern:?}");
-            assert_eq!(pattern.replace(value, "X", true), every, "{pattern:?}");
+            let replaced = |every| pattern.replace(value, "X", every).unwrap();
+            assert_eq!(replaced(false), first, "{pattern:?}");
+            assert_eq!(replaced(true), every, "{pattern:?}");
         }
     }
 }

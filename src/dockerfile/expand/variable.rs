@@ -1,11 +1,20 @@
 //! What follows a `$` (EXP-5 to EXP-7, MOD-1 to MOD-6).
 
 use super::pattern::Pattern;
-use super::{DEEPEST, Escapes, Expander, Problem};
+use super::{DEEPEST, Escapes, Expander, LARGEST, Problem};
 
 impl Expander<'_> {
     /// Returns the value of the variable or substitution after `$`.
     pub(super) fn variable(&mut self) -> Result<String, Problem> {
+        let value = self.any_variable()?;
+        self.brought += value.len();
+        match self.brought > LARGEST {
+            true => Err(Problem::TooLarge),
+            false => Ok(value),
+        }
+    }
+
+    fn any_variable(&mut self) -> Result<String, Problem> {
         if self.chars.next_if_eq(&'{').is_none() {
             let name = self.name();
             return Ok(match name.as_str() {
@@ -85,7 +94,7 @@ impl Expander<'_> {
         let replacement = self.until(Some('}'), Escapes::Kept)?.into_text();
         let pattern = Pattern::parse(&pattern)?;
         let value = self.value(name).unwrap_or_default();
-        Ok(pattern.replace(&value, &replacement, every))
+        pattern.replace(&value, &replacement, every)
     }
 
     /// Reads a name, which may be missing.
