@@ -120,6 +120,8 @@ pub enum Error {
     Copy { digest: Digest, source: io::Error },
     #[error("cannot write the image to `{}`", .path.display())]
     Tarball { path: PathBuf, source: layer::Error },
+    #[error("cannot write the OCI layout `{}`", .path.display())]
+    WriteLayout { path: PathBuf, source: Box<Error> },
     #[error("cannot write the image's files to `{}`", .path.display())]
     Files { path: PathBuf, source: BoxError },
     #[error("failed to push to destination {destination}")]
@@ -140,6 +142,7 @@ impl Error {
     pub fn help(&self) -> Option<String> {
         match self {
             Self::Push { source, .. } => source.help(),
+            Self::WriteLayout { source, .. } => source.help(),
             Self::Store(e) | Self::Layout(image_layout::Error::Store(e)) => e.help(),
             _ => None,
         }

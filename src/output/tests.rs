@@ -211,6 +211,10 @@ fn an_output_that_fails_leaves_nothing() {
         fs_err::write(t.path("image.tar"), "old").unwrap();
         super::tarball::write(&t.path("image.tar"), &image, &[]).unwrap_err();
         assert_eq!(fs_err::read_to_string(t.path("image.tar")).unwrap(), "old");
+        super::layout::write(&t.path("new"), &image.clone().into()).unwrap_err();
+        assert!(!t.path("new").exists());
+        // What was there stays there, and offers nothing.
+        fs_err::create_dir_all(t.path("layout")).unwrap();
         super::layout::write(&t.path("layout"), &image.clone().into()).unwrap_err();
         let layout = image_layout::Layout::open(&t.path("layout")).unwrap();
         assert!(layout.find(None).is_err());
