@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 
 use crate::causes;
 use crate::cli::{Advice, Mistake};
@@ -93,10 +93,23 @@ fn render(error: &(dyn Explain + 'static)) -> String {
     if let Some(excerpt) = error.excerpt() {
         text += &excerpt.render();
     }
-    if let Some(help) = error.help() {
+    if let Some(help) = error.help().or_else(|| about_limits(error)) {
         let _ = writeln!(text, "help: {help}");
     }
     text
+}
+
+/// Returns what can be done about a limit that any call may meet.
+fn about_limits(error: &(dyn Error + 'static)) -> Option<String> {
+    let numbers =
+        causes::of(error).filter_map(|cause| cause.downcast_ref::<io::Error>()?.raw_os_error());
+    let mut helps = numbers.filter_map(|number| match number {
+        libc::EMFILE | libc::ENFILE => Some("allow more open files, as with `ulimit -n 1024`"),
+        libc::ENOSPC | libc::EDQUOT => Some("the disk is full: make room, or choose another one"),
+        libc::EROFS => Some("the file system is read-only: choose another one"),
+        _ => None,
+    });
+    helps.next().map(str::to_owned)
 }
 
 /// Returns an error and its causes, a line for each.
@@ -105,7 +118,7 @@ pub fn chain(error: &(dyn Error + 'static)) -> String {
     for cause in causes::of(error) {
         let _ = writeln!(text, "  caused by: {cause}");
     }
-    text
+    log::harmless(&text).into_owned()
 }
 
 impl Excerpt<'_> {
@@ -145,7 +158,8 @@ impl Excerpt<'_> {
             };
             let fault = fault.as_ref().filter(|fault| fault.line == number);
             let start = fault.map_or(0, Fault::shown_from);
-            let line: String = shown(line, start).chars().map(visible).collect();
+            let line = shown(line, start);
+            let line = log::harmless(&line);
             let row = format!("   {mark} {number:>width$} | {line}");
             let _ = writeln!(text, "{}", row.trim_end());
             if let Some(fault) = fault {
@@ -244,14 +258,6 @@ fn shown(line: &str, start: usize) -> String {
     text
 }
 
-/// Keeps a Dockerfile from steering the terminal.
-fn visible(character: char) -> char {
-    match character.is_control() && character != '\t' {
-        true => char::REPLACEMENT_CHARACTER,
-        false => character,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -259,6 +265,8 @@ mod tests {
 
     #[derive(Debug, thiserror::Error)]
     enum Failure {
+        #[error("cannot open `{0}`")]
+        Open(&'static str, #[source] io::Error),
         #[error("error building image: stage `builder` failed")]
         Stage(#[source] Box<Failure>),
         #[error("COPY failed")]
@@ -271,14 +279,18 @@ mod tests {
 
     impl Explain for Failure {
         fn help(&self) -> Option<String> {
-            Some("`.dockerignore` excludes 3 files".into())
+            match self {
+                Self::Open(..) => None,
+                _ => Some("`.dockerignore` excludes 3 files".into()),
+            }
         }
 
         fn excerpt(&self) -> Option<Excerpt<'_>> {
-            Some(Excerpt {
+            let excerpt = Excerpt {
                 word: Some("src/*.rs".to_owned()),
                 ..excerpt(TEXT, 7, 7)
-            })
+            };
+            Some(excerpt).filter(|_| !matches!(self, Self::Open(..)))
         }
     }
 
@@ -311,6 +323,17 @@ mod tests {
         "#]]
         .assert_eq(&render(&error));
         assert_eq!(error.exit_status(), 1);
+    }
+
+    #[test]
+    fn a_limit_of_the_process_and_a_name_that_steers_the_terminal() {
+        let error = Failure::Open("a\x1b[2J", io::Error::from_raw_os_error(libc::EMFILE));
+        expect![[r#"
+            cannot open `a�[2J`
+              caused by: Too many open files (os error 24)
+            help: allow more open files, as with `ulimit -n 1024`
+        "#]]
+        .assert_eq(&render(&error));
     }
 
     fn check(text: &str, first_line: usize, last_line: usize, want: Expect) {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use time::macros::format_description;
 
-use super::quote::go_quote;
+use super::quote::{go_quote, harmless};
 use super::{Format, Level, Options};
 
 /// An event's message and fields.
@@ -66,7 +66,7 @@ impl Line {
             true => rfc3339(stamp.now),
             false => format!("{:04}", stamp.elapsed.as_secs()),
         };
-        let message = self.message.strip_suffix('\n').unwrap_or(&self.message);
+        let message = harmless(self.message.strip_suffix('\n').unwrap_or(&self.message));
         let mut line = format!("\x1b[{color}m{}\x1b[0m[{time}] {message:<44} ", &word[..4]);
         for (name, value) in &self.fields {
             let _ = write!(line, " \x1b[{color}m{name}\x1b[0m={}", plain(value));
