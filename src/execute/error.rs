@@ -93,6 +93,10 @@ impl Error {
                 similar: Some(name),
                 ..
             } => Some(format!("there is {}", quoted(name))),
+            Self::NotFound { tree, .. } => Some(match &**tree {
+                "build context" => "sources are looked for in the build context, which `--context` names".to_owned(),
+                tree => format!("sources are looked for in the files of `{tree}`"),
+            }),
             Self::Repository { source, .. } if source.is_refusal() => Some(
                 "a private repository needs `--secret id=GIT_AUTH_TOKEN,…` or `--secret id=GIT_AUTH_HEADER,…`".to_owned(),
             ),

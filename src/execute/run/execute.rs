@@ -235,6 +235,12 @@ fn not_started(command: String, failure: &Failure) -> Error {
         (Step::Execute(_), libc::ENOEXEC) => {
             Some("it is a program for another machine, or a script without `#!`")
         }
+        (Step::Find(_), _) => {
+            Some("install it in the image or copy it there; a stage from scratch has no shell")
+        }
+        (Step::Execute(_), libc::E2BIG) => {
+            Some("arguments and variables are too long; write them to a file")
+        }
         (Step::User(_), libc::EINVAL) => {
             Some("the id is not mapped in the executor's user namespace")
         }

@@ -195,7 +195,19 @@ impl Error {
             Self::Killed { signal, .. } if *signal == libc::SIGKILL => {
                 Some("the kernel may have killed it for want of memory; raise the container's memory limit".into())
             }
+            Self::Exited { code, .. } => Some(
+                match code {
+                    126 => "the shell found the command, and cannot execute it",
+                    127 => "the shell found no such command in the image",
+                    _ => "what the command printed stands above",
+                }
+                .into(),
+            ),
             Self::NotStarted { hint, .. } => hint.map(str::to_owned),
+            Self::User(error) => error.help(),
+            Self::Root(error)
+            | Self::WorkingDir { source: error, .. }
+            | Self::MountTarget { source: error, .. } => error.help(),
             Self::InPlace(error) => error.help(),
             Self::Network => Some("use `--isolation=namespaces` where it is possible".into()),
             Self::Mount(_) => {
