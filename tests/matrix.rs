@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::sync::OnceLock;
 
+use expect_test::expect;
 use tempfile::TempDir;
 
+use crate::in_place::listing::{self, Without};
 use crate::support::container::{self, Capabilities, Container, Seccomp};
 use crate::support::{Registry, Sandbox, base, requires, tool};
 
@@ -28,7 +30,7 @@ impl Place {
         for name in ["context", "out", "image/kaniko"] {
             fs_err::create_dir_all(dir.path().join(name)).unwrap();
         }
-        let base = base::push(&registry);
+        let base = base::push_like_a_container(&registry);
         let place = Self { registry, dir };
         place.write("context/app.txt", "app\n");
         place.write("context/Dockerfile", &dockerfile(&base));
@@ -95,11 +97,15 @@ impl Place {
     }
 }
 
+/// Two stages on a base that has `/kaniko`, `/workspace` and `/var/run` itself; commands move and replace what the container
+/// has mounts in.
 fn dockerfile(base: &str) -> String {
     format!(
         "FROM {base} AS builder\nCOPY app.txt /src/\nRUN mkdir -p /out/deep && cp /src/app.txt /out/deep/ && ln -s app.txt /out/deep/link && chmod 4711 /out/deep/app.txt\n\
          FROM {base}\nCOPY --from=builder /out /opt\nRUN mv /etc /etc.old && mv /etc.old /etc && rm -rf /var/lib && echo done > /etc/stamp\n\
-         WORKDIR /home/app\nUSER app\nRUN id -u > who && mkfifo pipe && ln who twin\nUSER root\nRUN chown -R 0:0 /bin && rm -f /etc/group && mkdir /kaniko && echo x > /kaniko/file\n"
+         RUN mv /etc /etc.old && mkdir /etc && cp /etc.old/passwd /etc.old/group /etc/\n\
+         WORKDIR /home/app\nUSER app\nRUN id -u > who && mkfifo pipe && ln who twin\nUSER root\n\
+         RUN chown -R 0:0 /bin && rm -f /etc/group && cat /kaniko/own /var/run/own > /kaniko/file && rm /kaniko/executor\n"
     )
 }
 
@@ -122,12 +128,53 @@ fn on_the_host(place: &Place, work: &str) -> String {
     fs_err::read_to_string(digest).unwrap()
 }
 
+/// What it gives to a user of this machine who has subordinate ids.
+fn as_a_user(place: &Place) -> String {
+    let (kaniko, digest) = (place.path("user-kaniko"), place.path("user-out"));
+    for dir in [&kaniko, &digest] {
+        fs_err::create_dir(dir).unwrap();
+        give_to_nobody(dir);
+    }
+    rustix::fs::chmod(place.dir.path(), rustix::fs::Mode::from_raw_mode(0o755)).unwrap();
+    let ids = place.path("ids");
+    fs_err::write(&ids, "65534:300000:65536\n").unwrap();
+    let script = "mount --bind \"$0\" /etc/subuid && mount --bind \"$0\" /etc/subgid && exec setpriv --reuid 65534 --regid 65534 --clear-groups \"$@\"";
+    let output = std::process::Command::new("unshare")
+        .args(["--mount", "sh", "-c", script])
+        .arg(&ids)
+        .arg(env!("CARGO_BIN_EXE_executor"))
+        .arg("--context")
+        .arg(place.path("context"))
+        .arg("--digest-file")
+        .arg(digest.join("digest"))
+        .args(["--destination", &format!("{}/user", place.registry.host())])
+        .arg("--log-format=text")
+        .env_clear()
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+        .env("HOME", &kaniko)
+        .env("KANIKO_DIR", &kaniko)
+        .env("SOURCE_DATE_EPOCH", EPOCH)
+        .current_dir(&kaniko)
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    assert!(stderr.contains("namespaces: mount"), "{stderr}");
+    fs_err::read_to_string(digest.join("digest")).unwrap()
+}
+
+fn give_to_nobody(path: &Path) {
+    let id = 65534;
+    let (uid, gid) = (rustix::fs::Uid::from_raw(id), rustix::fs::Gid::from_raw(id));
+    rustix::fs::chown(path, Some(uid), Some(gid)).unwrap();
+}
+
 #[test]
 fn one_digest_in_every_container() {
     requires!(container::possible(), "needs root, runc and overlayfs");
     let place = Place::new();
     let image = place.path("image");
-    let mut digests = BTreeSet::from([on_the_host(&place, "kaniko")]);
+    let mut digests = BTreeSet::from([on_the_host(&place, "kaniko"), as_a_user(&place)]);
     for capabilities in [Capabilities::Docker, Capabilities::CriO] {
         let mut container = place.container(&image);
         container.capabilities = capabilities;
@@ -169,10 +216,8 @@ fn volumes_stay_out_of_the_way() {
     );
     assert_eq!(place.check(&output, "in-place"), want);
     let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        stderr.contains("/secret") && stderr.contains("/cache"),
-        "the log names what commands can read\n{stderr}"
-    );
+    let told = "commands see this container's mounts at `/cache`, `/results`, `/root/.m2`, `/secret`, `/workspace`, which are not part of the image";
+    assert!(stderr.contains(told), "`{told}` is missing in\n{stderr}");
     for dir in ["cache", "m2", "token"] {
         assert_eq!(
             fs_err::read_to_string(place.path(dir).join("content")).unwrap(),
@@ -202,6 +247,19 @@ fn a_second_build_in_the_same_container_starts_clean() {
     );
 }
 
+/// Lists all that a container's owner could notice, but for the root itself, whose time moves with the work directory in it.
+fn listed(container: &Container<'_>, links: bool) -> Vec<String> {
+    container.look(|root| {
+        let mounts = container.volumes.iter().map(|volume| &*volume.target);
+        let mounts = mounts.chain(["/proc", "/dev", "/sys"]);
+        let without = Without {
+            paths: mounts.map(|target| root.join(&target[1..])).collect(),
+            links,
+        };
+        listing::tree(root, &without).split_off(1)
+    })
+}
+
 #[test]
 fn a_foreign_image_is_intact_afterwards() {
     requires!(container::possible(), "needs root, runc and overlayfs");
@@ -214,20 +272,66 @@ fn a_foreign_image_is_intact_afterwards() {
         "/usr/local/bin/executor",
         true,
     );
-    let list = "find / -xdev ! -path '/proc*' ! -path '/sys*' ! -path '/dev*' ! -path '/results*' ! -path '/tmp' ! -path / \\( -type d -printf '%y %m %U:%G %T@ %p\\n' -o -printf '%y %m %U:%G %s %T@ %p %l\\n' \\) | sort > /results/";
-    let script = format!(
-        "{list}before && executor {} && {list}after",
-        place.args().join(" ")
-    );
-    let output = container.run(["/bin/sh", "-c", &script]);
+    container.upper = Some(place.path("upper"));
+    assert!(container.run(["/bin/true"]).status.success());
+    // Copying up breaks hard links.
+    let before = listed(&container, true);
+    let output = container.run(["executor".to_owned()].into_iter().chain(place.args()));
     assert_eq!(place.check(&output, "in-place"), want);
-    let list = |name| fs_err::read_to_string(place.path("out").join(name)).unwrap();
-    let (before, after) = (list("before"), list("after"));
-    let (before, after): (BTreeSet<_>, BTreeSet<_>) =
-        (before.lines().collect(), after.lines().collect());
-    let changed: Vec<_> = before.symmetric_difference(&after).collect();
+    let changed = listing::difference(&before, &listed(&container, true));
     assert!(changed.is_empty(), "{changed:#?}");
     assert!(before.len() > 5_000, "the listing has the whole image");
+    assert!(
+        before
+            .iter()
+            .any(|line| line.contains("security.capability="))
+    );
+}
+
+/// However a command ends, and however the executor is told to, the container is as it was and nothing is written.
+#[test]
+fn a_failure_leaves_the_container_as_it_was() {
+    requires!(container::possible(), "needs root, runc and overlayfs");
+    let place = Place::new();
+    let image = place.path("image");
+    with_shell(&image);
+    let base = base::push_like_a_container(&place.registry);
+    let build = format!(
+        "/kaniko/executor {} --tar-path=/results/tar",
+        place.args().join(" ")
+    );
+    let stopped = format!(
+        "mkfifo /results/started; {build} & read line </results/started; kill -TERM $!; wait $!"
+    );
+    #[rustfmt::skip] // a table keeps its columns
+    let cases = [
+        // command                                                       script     status  message
+        ("rm -rf /etc /root /opt; exit 7",                               &build,    7,      "exit code: 7"),
+        ("mv /etc /var/etc; kill -9 $$",                                 &build,    255,    "memory"),
+        ("mv /root /r; echo >/results/started; sleep 1000",              &stopped,  143,    "SIGTERM"),
+    ];
+    for (command, script, status, message) in cases {
+        place.write(
+            "context/Dockerfile",
+            &format!("FROM {base}\nRUN {command}\n"),
+        );
+        let mut container = place.container(&image);
+        container.upper = Some(place.path("upper"));
+        container.volume(Path::new("/etc/resolv.conf"), "/etc/resolv.conf", true);
+        container.volume(Path::new("/etc/hosts"), "/root/.m2/hosts", true);
+        assert!(container.run(["/bin/sh", "-c", ":"]).status.success());
+        let before = listed(&container, false);
+        let output = container.run(["/bin/sh", "-c", script]);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(status), "{command}: {stderr}");
+        assert!(stderr.contains(message), "{command}: {stderr}");
+        let changed = listing::difference(&before, &listed(&container, false));
+        assert!(changed.is_empty(), "{command}: {changed:#?}");
+        assert_eq!(place.registry.tags("app"), [""; 0], "{command}");
+        for file in ["digest", "tar"] {
+            assert!(!place.path("out").join(file).exists(), "{command}: {file}");
+        }
+    }
 }
 
 #[test]
@@ -250,10 +354,15 @@ fn nobody_without_rights_is_refused_before_any_work() {
     );
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{stderr}");
-    for part in ["namespaces", "in-place", "chroot", "not permitted", "help:"] {
-        assert!(stderr.contains(part), "`{part}` is missing in\n{stderr}");
-    }
-    assert!(!stderr.contains("Unpacking"), "{stderr}");
+    let (log, report): (Vec<&str>, Vec<&str>) =
+        stderr.lines().partition(|line| line.starts_with("time="));
+    expect![[r#"
+        error building image: cannot isolate commands
+          caused by: RUN cannot be isolated here: namespaces: cannot unshare the pid namespace (Operation not permitted (os error 1)); namespaces with a user namespace: cannot unshare a user namespace (Operation not permitted (os error 1)); namespaces with shifted ids: cannot unshare a user namespace (Operation not permitted (os error 1)); in-place: only root can move the files of `/` (Operation not permitted (os error 1)); chroot: cannot chroot (Operation not permitted (os error 1))
+        help: a seccomp profile that permits unshare and mount, or root with a writable `/` or CAP_SYS_CHROOT, is enough"#]].assert_eq(&report.join("\n"));
+    let log = log.join("\n");
+    assert!(!log.contains("Unpacking"), "{log}");
+    assert!(!place.path("out/digest").exists());
 }
 
 /// Puts a static busybox into an image, as the debug image has it.
@@ -292,6 +401,13 @@ fn debian() -> &'static Path {
             );
             fs_err::rename(&path, &root).unwrap();
         }
+        // `cap_net_raw+ep`, as programs such as ping have it.
+        let capability = [
+            1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        ];
+        let flags = rustix::fs::XattrFlags::empty();
+        let program = root.join("usr/bin/newuidmap");
+        rustix::fs::setxattr(&program, "security.capability", &capability, flags).unwrap();
         root
     })
 }

@@ -3,7 +3,7 @@
 //! In the container runs this test binary once more, as the [`driver`]; what it reports is compared here.
 
 mod driver;
-mod listing;
+pub mod listing;
 
 use std::path::{Path, PathBuf};
 use std::process::Output;

@@ -8,8 +8,28 @@ use super::{Registry, tool};
 
 /// Pushes the base image to a registry as `base:latest` and returns its reference.
 pub fn push(registry: &Registry) -> String {
-    let reference = format!("{}/base:latest", registry.host());
-    let source = format!("oci:{}:base", layout().display());
+    push_layout(registry, "base", layout())
+}
+
+/// Pushes the base image with what a container of the executor has, too: `/kaniko`, `/workspace`, and `/var/run` as a link.
+pub fn push_like_a_container(registry: &Registry) -> String {
+    static LAYOUT: OnceLock<PathBuf> = OnceLock::new();
+    let layout = LAYOUT.get_or_init(|| {
+        make(|root| {
+            fill(root);
+            for file in ["kaniko/own", "kaniko/executor", "workspace/own", "run/own"] {
+                fs_err::create_dir_all(root.join(file).parent().unwrap()).unwrap();
+                fs_err::write(root.join(file), "the image's\n").unwrap();
+            }
+            symlink("/run", root.join("var/run")).unwrap();
+        })
+    });
+    push_layout(registry, "like-a-container", layout)
+}
+
+fn push_layout(registry: &Registry, name: &str, layout: &Path) -> String {
+    let reference = format!("{}/{name}:latest", registry.host());
+    let source = format!("oci:{}:base", layout.display());
     let mut args = vec!["copy".to_owned(), "--quiet".to_owned()];
     args.extend(registry.skopeo_options("dest"));
     args.extend([source, format!("docker://{reference}")]);
@@ -20,43 +40,45 @@ pub fn push(registry: &Registry) -> String {
 /// Returns an OCI layout that holds the image as `base`, made once a test run.
 pub fn layout() -> &'static Path {
     static LAYOUT: OnceLock<PathBuf> = OnceLock::new();
-    LAYOUT.get_or_init(|| {
-        let dir = tempfile::Builder::new()
-            .prefix("base-")
-            .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
-            .unwrap()
-            .keep();
-        let layout = dir.join("layout");
-        let (name, image) = (
-            layout.display().to_string(),
-            format!("{}:base", layout.display()),
-        );
-        tool("umoci", ["init", "--layout", &name]);
-        tool("umoci", ["new", "--image", &image]);
-        let bundle = dir.join("bundle");
-        tool(
-            "umoci",
-            ["unpack", "--image", &image, bundle.to_str().unwrap()],
-        );
-        fill(&bundle.join("rootfs"));
-        tool(
-            "umoci",
-            ["repack", "--image", &image, bundle.to_str().unwrap()],
-        );
-        tool(
-            "umoci",
-            [
-                "config",
-                "--image",
-                &image,
-                "--config.env",
-                "PATH=/bin:/usr/bin",
-                "--config.cmd",
-                "/bin/sh",
-            ],
-        );
-        layout
-    })
+    LAYOUT.get_or_init(|| make(fill))
+}
+
+fn make(fill: impl Fn(&Path)) -> PathBuf {
+    let dir = tempfile::Builder::new()
+        .prefix("base-")
+        .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
+        .unwrap()
+        .keep();
+    let layout = dir.join("layout");
+    let (name, image) = (
+        layout.display().to_string(),
+        format!("{}:base", layout.display()),
+    );
+    tool("umoci", ["init", "--layout", &name]);
+    tool("umoci", ["new", "--image", &image]);
+    let bundle = dir.join("bundle");
+    tool(
+        "umoci",
+        ["unpack", "--image", &image, bundle.to_str().unwrap()],
+    );
+    fill(&bundle.join("rootfs"));
+    tool(
+        "umoci",
+        ["repack", "--image", &image, bundle.to_str().unwrap()],
+    );
+    tool(
+        "umoci",
+        [
+            "config",
+            "--image",
+            &image,
+            "--config.env",
+            "PATH=/bin:/usr/bin",
+            "--config.cmd",
+            "/bin/sh",
+        ],
+    );
+    layout
 }
 
 /// Makes a small system: busybox with its applets, users, and the directories that programs expect.

@@ -104,6 +104,14 @@ impl<'a> Container<'a> {
         run.output().unwrap()
     }
 
+    /// Looks at what the program left behind, if that is kept: the container's root without its mounts.
+    pub fn look<T>(&self, look: impl FnOnce(&Path) -> T) -> T {
+        let dir = tempfile::tempdir().unwrap();
+        let upper = self.upper.as_deref();
+        let overlay = Overlay::mount(dir.path(), self.image, upper, self.overlay).unwrap();
+        look(&overlay.root)
+    }
+
     /// Starts a program that waits for the end of its input, so that others can be run beside it.
     pub fn start<S: AsRef<str>>(&self, args: impl IntoIterator<Item = S>) -> Running {
         let bundle = self.bundle(args);
