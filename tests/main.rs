@@ -3,6 +3,7 @@
 mod add_git;
 mod architecture;
 mod attestations;
+mod bad_input;
 mod buckets;
 mod build;
 mod build_reports;

@@ -63,7 +63,7 @@ fn a_full_disk_is_told_with_a_way_out() {
 }
 
 /// Bytes that do not compress.
-fn noise(size: usize) -> Vec<u8> {
+pub fn noise(size: usize) -> Vec<u8> {
     let mut state = 1_u64;
     let next = std::iter::repeat_with(|| {
         state = state
