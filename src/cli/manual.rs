@@ -7,7 +7,7 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
 use super::env::{Effect, VARIABLES};
-use super::table::{Flag, State};
+use super::table::Flag;
 use super::usage::Page;
 use super::value::Kind;
 use super::{Error, PAGE, page as page_of};
@@ -185,11 +185,7 @@ fn describe(name: &'static str, page: &'static Page) -> Command {
 }
 
 fn flag(flag: &'static Flag) -> Arg {
-    let mut help = flag.help.to_owned();
-    if flag.state == State::Later {
-        help.push_str(" (not supported yet)");
-    }
-    let arg = Arg::new(flag.name).long(flag.name).help(help);
+    let arg = Arg::new(flag.name).long(flag.name).help(flag.help);
     let arg = match flag.short {
         Some(short) => arg.short(short),
         None => arg,

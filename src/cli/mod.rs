@@ -102,8 +102,6 @@ pub enum Error {
     ArgumentCount(usize),
     #[error(transparent)]
     Log(#[from] log::Error),
-    #[error("not supported yet: {0}")]
-    NotSupportedYet(String),
     #[error("{0}")]
     Combination(&'static str),
     #[error(transparent)]
@@ -214,7 +212,6 @@ impl Error {
     fn advice(&self, page: &Page) -> Advice {
         match self {
             Self::UnknownCommand(_) => Advice::Pointer("Run 'executor --help' for usage."),
-            Self::NotSupportedYet(_) => Advice::Nothing,
             _ => Advice::Usage(page.usage()),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::table::{Flag, State};
+use super::table::Flag;
 use super::value::Kind;
 
 /// A command as its help shows it.
@@ -67,9 +67,6 @@ fn row(flag: &'static Flag) -> (&'static str, String, String) {
     };
     let left = format!("{short}--{} {}", flag.name, flag.kind.word());
     let mut right = flag.help.to_owned();
-    if flag.state == State::Later {
-        right.push_str(" (not supported yet)");
-    }
     let _ = match (flag.kind, flag.default) {
         (_, "")
         | (Kind::Bool, "false")

@@ -118,16 +118,6 @@ impl Values {
             .collect()
     }
 
-    /// Returns the first flag that asks for something that is not there yet.
-    pub fn not_yet(&self) -> Option<&'static str> {
-        let mut flags = self.flags().filter(|flag| flag.state == State::Later);
-        let asks = |flag: &&Flag| {
-            let mut values = self.list(flag.name).iter();
-            values.any(|value| !value.is_empty() && !flag.kind.same(value, flag.default))
-        };
-        flags.find(asks).map(|flag| flag.name)
-    }
-
     /// Returns the flags that were given although there is nothing to do for them, with the reason.
     pub fn holding(&self) -> impl Iterator<Item = (&'static str, &'static str)> + '_ {
         let given = self.flags().filter(|flag| self.is_given(flag.name));
@@ -152,29 +142,5 @@ impl Values {
             let values = values.iter();
             values.map(|value| (*name, value.as_str()))
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::{args, table};
-
-    #[test]
-    fn what_is_not_there_yet() {
-        #[rustfmt::skip] // a table keeps its columns
-        let cases = [
-            ("--cache=true --no-push-cache", None),
-            ("--cache-ttl=336h0m0s --cache-dir=/cache --cache-copy-layers=false --cache-repo=", None),
-            ("--cache-dir=/c",               None),
-            ("--cache-copy-layers --cache-ttl=6h --cache-repo=a/b", None),
-            ("--dryrun",                     None),
-            ("--secret=id=a",                None),
-            ("--git depth=1",                None),
-        ];
-        for (words, want) in cases {
-            let args: Vec<String> = words.split(' ').map(str::to_owned).collect();
-            let parsed = args::parse(table::EXECUTOR, &args).unwrap();
-            assert_eq!(parsed.values.not_yet(), want, "{words}");
-        }
     }
 }

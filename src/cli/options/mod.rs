@@ -118,9 +118,6 @@ impl Options {
         };
         checks::check(&options)?;
         checks::check_cache(values, options.output.push)?;
-        if let Some(name) = values.not_yet() {
-            return Err(Error::NotSupportedYet(format!("--{name}")));
-        }
         Ok(options)
     }
 }

@@ -28,8 +28,6 @@ pub enum State {
     Works,
     /// Works, but is not listed in the help.
     Hidden,
-    /// Fails, unless the value is the default or empty.
-    Later,
     /// Nothing to do, for the reason given; a line at level debug says it.
     Holds(&'static str),
     /// Another spelling of the flag named.
@@ -68,7 +66,7 @@ impl Flag {
     }
 
     pub fn is_listed(&self) -> bool {
-        matches!(self.state, State::Works | State::Later | State::Holds(_))
+        matches!(self.state, State::Works | State::Holds(_))
     }
 }
 
