@@ -192,14 +192,7 @@ fn flag(flag: &'static Flag) -> Arg {
     };
     let arg = match flag.kind {
         Kind::Bool => return arg.action(ArgAction::SetTrue),
-        Kind::List
-        | Kind::Commas
-        | Kind::KeyValue
-        | Kind::KeyValues
-        | Kind::GitOption
-        | Kind::Secret
-        | Kind::Annotation
-        | Kind::Attest => arg.action(ArgAction::Append),
+        kind if kind.is_repeatable() => arg.action(ArgAction::Append),
         Kind::Sbom | Kind::Provenance => {
             let arg = arg
                 .action(ArgAction::Set)

@@ -47,6 +47,30 @@ impl Kind {
         matches!(self, Self::Bool | Self::Sbom | Self::Provenance)
     }
 
+    /// Tells whether each use of the flag adds to the uses before it; of others the last one counts.
+    pub fn is_repeatable(self) -> bool {
+        match self {
+            Self::List
+            | Self::Commas
+            | Self::KeyValue
+            | Self::KeyValues
+            | Self::GitOption
+            | Self::Secret
+            | Self::Annotation
+            | Self::Attest => true,
+            Self::Text
+            | Self::Bool
+            | Self::Int
+            | Self::Duration
+            | Self::Limit
+            | Self::Age
+            | Self::Size
+            | Self::Choice(_)
+            | Self::Sbom
+            | Self::Provenance => false,
+        }
+    }
+
     /// Says why `text` is no such value.
     pub fn check(self, text: &str) -> Result<(), String> {
         match self {

@@ -29,29 +29,12 @@ impl Values {
     /// Records one use of a flag. Its value has been checked.
     pub fn add(&mut self, flag: &Flag, value: &str) {
         let values = self.given.entry(flag.canonical()).or_default();
+        if !flag.kind.is_repeatable() {
+            values.clear();
+        }
         match flag.kind {
-            Kind::List
-            | Kind::KeyValue
-            | Kind::KeyValues
-            | Kind::GitOption
-            | Kind::Secret
-            | Kind::Annotation
-            | Kind::Attest => {
-                values.push(value.into());
-            }
             Kind::Commas => values.extend(value.split(',').map(str::to_owned)),
-            Kind::Text
-            | Kind::Bool
-            | Kind::Int
-            | Kind::Duration
-            | Kind::Limit
-            | Kind::Age
-            | Kind::Size
-            | Kind::Sbom
-            | Kind::Provenance
-            | Kind::Choice(_) => {
-                *values = vec![value.into()];
-            }
+            _ => values.push(value.into()),
         }
     }
 
