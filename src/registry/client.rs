@@ -259,7 +259,9 @@ impl Client {
         } else {
             transfer::answer(sending, &line).await?
         };
-        if response.status() == StatusCode::UNAUTHORIZED && owned && !streamed {
+        // who a blob's request was redirected to is not asked where our credentials should go
+        let is_own_answer = owned && server.owns(response.url());
+        if response.status() == StatusCode::UNAUTHORIZED && is_own_answer && !streamed {
             let challenges = Challenge::parse(response.headers());
             if !challenges.is_empty() {
                 server.set_challenges(challenges);

@@ -231,6 +231,27 @@ fn a_blob_elsewhere_is_fetched_without_our_password() {
 }
 
 #[test]
+fn a_challenge_from_elsewhere_gets_no_password() {
+    let thief = Scripted::start(|request, _| {
+        let realm = format!("Bearer realm=\"http://{}/token\"", request.header("host"));
+        Reply::new(401).header("WWW-Authenticate", realm)
+    });
+    let target = format!("http://{}/bucket", thief.address);
+    let server = Scripted::start(move |request, _| match request.header("authorization") {
+        "" => Reply::new(401).header("WWW-Authenticate", "Basic realm=\"x\""),
+        _ => Reply::new(307).header("Location", target.clone()),
+    });
+    let net = net();
+    let config = format!(r#"{{"auths":{{"{}":{{"auth":"dTpw"}}}}}}"#, server.address);
+    let client = client(&net, &[("DOCKER_AUTH_CONFIG", &config)]);
+    let mut reader = client.blob(&server.image("a"), &descriptor(b"x"));
+    let error = reader.read_to_end(&mut Vec::new()).unwrap_err().to_string();
+    assert!(error.contains("401"), "{error}");
+    assert_eq!(thief.lines(), ["GET /bucket"]);
+    assert_eq!(thief.log()[0].header("authorization"), "");
+}
+
+#[test]
 fn a_password_is_sent_only_when_asked_for_and_a_refusal_ends_it() {
     let server = Scripted::start(|request, _| match request.path.as_str() {
         "/v2/" => Reply::new(401).header("WWW-Authenticate", "Basic realm=\"x\""),
