@@ -86,7 +86,8 @@ impl Backoff {
             Some(wish) => wish.max(jittered),
             None => jittered,
         };
-        (since.elapsed() + delay <= self.retry.budget).then_some(delay)
+        // a server may wish for any number of seconds
+        (since.elapsed().saturating_add(delay) <= self.retry.budget).then_some(delay)
     }
 }
 
@@ -134,6 +135,14 @@ mod tests {
         let mut backoff = Backoff::new(retry(9, SECOND * 10));
         assert_eq!(backoff.next(Some(Duration::ZERO)), Some(Duration::ZERO));
         assert!(backoff.next(Some(Duration::ZERO)).unwrap() >= SECOND);
+    }
+
+    #[test]
+    fn a_wish_beyond_all_measure_ends_it() {
+        let mut backoff = Backoff::new(retry(9, SECOND * 10));
+        backoff.since = Instant::now().checked_sub(SECOND * 2);
+        let wish = retry_after(&u64::MAX.to_string());
+        assert_eq!(backoff.next(wish), None);
     }
 
     #[test]
