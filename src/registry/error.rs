@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
-use serde::Deserialize;
+use serde_json::Value;
 
 use crate::causes;
 use crate::image::{self, Digest, Platform};
@@ -168,11 +168,9 @@ impl fmt::Display for Answer {
 }
 
 /// One error of the distribution protocol's error document.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Code {
-    #[serde(default)]
     pub code: String,
-    #[serde(default)]
     pub message: String,
 }
 
@@ -187,41 +185,57 @@ impl fmt::Display for Code {
 }
 
 impl Code {
-    /// Reads an error document; any other text is shortened and becomes a message.
+    /// Reads an error document, also those of token servers (RFC 6749, and Docker's own); any other text is shortened and becomes
+    /// a message. Members that are missing, or of another kind than they should be, count as empty.
     pub(super) fn parse(body: &[u8]) -> Vec<Self> {
-        #[derive(Deserialize)]
-        struct Errors {
-            errors: Vec<Code>,
-        }
-        /// What token servers send (RFC 6749, and Docker's own).
-        #[derive(Deserialize)]
-        struct TokenError {
-            #[serde(alias = "details", default)]
-            error: String,
-            #[serde(alias = "message", default)]
-            error_description: String,
-        }
-        if let Ok(document) = serde_json::from_slice::<Errors>(body) {
-            return document.errors;
-        }
-        if let Ok(error) = serde_json::from_slice::<TokenError>(body) {
-            return vec![Self {
-                code: error.error,
-                message: error.error_description,
-            }];
+        let document: Value = serde_json::from_slice(body).unwrap_or_default();
+        let listed = document["errors"].as_array().into_iter().flatten();
+        let listed = listed.map(|error| Self::of(error, ["code"], ["message"]));
+        let alone = Self::of(
+            &document,
+            ["error", "details"],
+            ["error_description", "message"],
+        );
+        let says_something = |code: &Self| !code.code.is_empty() || !code.message.is_empty();
+        let found: Vec<Self> = listed.chain([alone]).filter(says_something).collect();
+        if !found.is_empty() {
+            return found;
         }
         let text = String::from_utf8_lossy(body);
-        let line = text.trim().lines().next().unwrap_or_default();
-        let message: String = line.chars().filter(|c| !c.is_control()).take(200).collect();
-        match message.as_str() {
-            "" => Vec::new(),
-            html if html.starts_with('<') => Vec::new(),
-            _ => vec![Self {
+        match shortened(text.trim().lines().next().unwrap_or_default()) {
+            text if text.is_empty() || text.starts_with('<') => Vec::new(),
+            message => vec![Self {
                 code: String::new(),
                 message,
             }],
         }
     }
+
+    fn of<const C: usize, const M: usize>(
+        object: &Value,
+        codes: [&str; C],
+        messages: [&str; M],
+    ) -> Self {
+        let text = |names: &[&str]| {
+            let mut found = names.iter().map(|name| match &object[*name] {
+                Value::String(text) => shortened(text),
+                Value::Number(number) => number.to_string(),
+                _ => String::new(),
+            });
+            found.find(|text| !text.is_empty())
+        };
+        Self {
+            code: text(&codes).unwrap_or_default(),
+            message: text(&messages).unwrap_or_default(),
+        }
+    }
+}
+
+/// Returns what is shown of a text from elsewhere: one line, which cannot steer a terminal.
+fn shortened(text: &str) -> String {
+    const LONGEST: usize = 300;
+    let line = text.trim().replace(char::is_control, " ");
+    line.chars().take(LONGEST).collect()
 }
 
 impl Error {
@@ -406,6 +420,10 @@ mod tests {
             (r#"{"errors":[{"code":"A"},{"code":"B"}]}"#,                     vec![code("A", ""), code("B", "")]),
             (r#"{"details":"incorrect username or password"}"#,               vec![code("incorrect username or password", "")]),
             (r#"{"error":"invalid_grant","error_description":"expired"}"#,    vec![code("invalid_grant", "expired")]),
+            (r#"{"errors":[{"code":429,"message":null}]}"#,                   vec![code("429", "")]),
+            (r#"{"errors":[{"status":404}]}"#,                                vec![code("", r#"{"errors":[{"status":404}]}"#)]),
+            (r#"{"errors":[{"code":"X","message":"a\r\n\u001b[2Jb"}]}"#,      vec![code("X", "a   [2Jb")]),
+            (r#"{"errors":[],"other":1}"#,                                    vec![code("", r#"{"errors":[],"other":1}"#)]),
             ("upstream gone\nmore",                                           vec![code("", "upstream gone")]),
             ("<html><body>Bad gateway",                                       vec![]),
             ("",                                                              vec![]),
