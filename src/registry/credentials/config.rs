@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::image::reference::DOCKER_HUB;
 use crate::net::Secret;
 
-use super::{Credential, Error};
+use super::{Credential, Error, Malformed};
 
 /// A config file, or the text of `DOCKER_AUTH_CONFIG`.
 #[derive(Debug, Clone)]
@@ -66,9 +66,9 @@ pub(super) const HUB_KEY: &str = "https://index.docker.io/v1/";
 impl ConfigFile {
     pub(super) fn parse(text: &str, origin: &str) -> Result<Self, Error> {
         let text = if text.trim().is_empty() { "{}" } else { text };
-        let document = serde_json::from_str(text).map_err(|source| Error::Config {
+        let document = serde_json::from_str(text).map_err(|error| Error::Config {
             origin: origin.to_owned(),
-            source,
+            source: Malformed::from(error),
         })?;
         Ok(Self {
             origin: origin.to_owned(),
@@ -343,5 +343,17 @@ mod tests {
             !shown.contains("secret") && !shown.contains("c2VjcmV0"),
             "{shown}"
         );
+        #[rustfmt::skip] // a table keeps its columns
+        let cases = [
+            (r#"{"auths":{"r.io":{"password":12345}}}"#, "something else than expected at line 1 column 34"),
+            (r#"{"auths":{"r.io":"c2VjcmV0"}}"#,         "something else than expected at line 1 column 27"),
+            (r#"{"auths":{"r.io":{"auth":"c2VjcmV0"#,    "it ends at line 1 column 34"),
+            ("c2VjcmV0",                                 "it is no JSON at line 1 column 1"),
+        ];
+        for (text, want) in cases {
+            let error = ConfigFile::parse(text, "file:x").unwrap_err();
+            let source = std::error::Error::source(&error).unwrap();
+            assert_eq!(source.to_string(), want, "{text}");
+        }
     }
 }

@@ -79,10 +79,7 @@ pub enum Error {
         source: std::io::Error,
     },
     #[error("`{origin}` is not a Docker config file")]
-    Config {
-        origin: String,
-        source: serde_json::Error,
-    },
+    Config { origin: String, source: Malformed },
     #[error(
         "the entry `{key}` of `{origin}` has an invalid `auth`: expected base64 of `user:password`"
     )]
@@ -111,6 +108,30 @@ pub enum Error {
     },
     #[error("neither DOCKER_CONFIG nor HOME says where the Docker config file is")]
     NoHome,
+}
+
+/// What is wrong with a config file, without what stands there: that may be a password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{what} at line {line} column {column}")]
+pub struct Malformed {
+    what: &'static str,
+    line: usize,
+    column: usize,
+}
+
+impl From<serde_json::Error> for Malformed {
+    fn from(error: serde_json::Error) -> Self {
+        use serde_json::error::Category;
+        Self {
+            what: match error.classify() {
+                Category::Data => "something else than expected",
+                Category::Eof => "it ends",
+                Category::Syntax | Category::Io => "it is no JSON",
+            },
+            line: error.line(),
+            column: error.column(),
+        }
+    }
 }
 
 impl Error {

@@ -105,7 +105,10 @@ fn open(environment: &Environment) -> Result<(PathBuf, Map<String, Value>, Confi
     let config = ConfigFile::parse(&text, &origin)?;
     let document = match text.trim() {
         "" => Map::new(),
-        text => serde_json::from_str(text).map_err(|source| Error::Config { origin, source })?,
+        text => serde_json::from_str(text).map_err(|error| Error::Config {
+            origin,
+            source: error.into(),
+        })?,
     };
     Ok((path, document, config))
 }
