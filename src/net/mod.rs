@@ -233,7 +233,7 @@ impl Net {
     /// compat spec 9.6.
     pub fn put(&self, url: &str, text: &[u8]) -> Result<(), Error> {
         let url: Url = url.parse().map_err(|_| Error::Url {
-            url: url.to_owned(),
+            url: redact::shown(url),
         })?;
         let body = Body {
             media_type: "text/plain",

@@ -29,5 +29,21 @@ pub fn redacted(url: &Url) -> String {
     text
 }
 
+/// Returns what is shown of a text that should be a URL; of one that is none, but has a scheme, no more than that.
+///
+/// ```
+/// use executor::net::redact::shown;
+/// assert_eq!(shown("https://me:pw@host/a?sig=1"), "https://host/a?sig=***");
+/// assert_eq!(shown("https://me:pw@host:port/a"), "https://***");
+/// assert_eq!(shown("git@host:a/b"), "git@host:a/b");
+/// ```
+pub fn shown(text: &str) -> String {
+    match (text.parse(), text.split_once("://")) {
+        (Ok(url), _) => redacted(&url),
+        (Err(_), Some((scheme, _))) => format!("{scheme}://***"),
+        (Err(_), None) => text.to_owned(),
+    }
+}
+
 /// Query parameters of the distribution protocol that hold no secret.
 const SHOWN: &[&str] = &["digest", "from", "mount", "n", "ns", "scope", "service"];

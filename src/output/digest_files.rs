@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::file::{OutputFile, io_error};
 use super::{BoxError, Error};
 use crate::image::{Digest, ImageRef, json};
+use crate::net::redact;
 
 /// Where the digest goes: paths, or URLs to which it is sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +51,7 @@ pub fn write(
         match target {
             None => {}
             Some(url) if is_url(url) => put(url, text.as_bytes()).map_err(|source| {
-                let url = url.clone();
+                let url = redact::shown(url);
                 Error::Put { url, source }
             })?,
             Some(path) => write_file(Path::new(path), text.as_bytes())?,
@@ -144,7 +145,7 @@ mod tests {
     #[test]
     fn urls_are_sent_to() {
         let files = DigestFiles {
-            digest: Some("https://example.org/d".to_owned()),
+            digest: Some("https://me:pw@example.org/d?sig=1".to_owned()),
             image_name: Some("http://example.org/n".to_owned()),
             image_name_tag: None,
         };
@@ -157,13 +158,16 @@ mod tests {
         .unwrap();
         assert_eq!(
             sent[0],
-            ("https://example.org/d".to_owned(), digest.to_string())
+            (
+                "https://me:pw@example.org/d?sig=1".to_owned(),
+                digest.to_string()
+            )
         );
         assert_eq!(sent[1].0, "http://example.org/n");
         let error = write(&files, &digest, &[], |_, _| Err("status 500".into())).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "cannot send the digest to `https://example.org/d`"
+            "cannot send the digest to `https://example.org/d?sig=***`"
         );
     }
 }
