@@ -60,8 +60,13 @@ impl Concealed {
             shown.push_str(between);
             rest = after;
         }
-        let long = self.0.iter().filter(|value| value.len() >= SHORTEST);
-        long.fold(shown, |text, value| text.replace(value.as_str(), HIDDEN))
+        let values = self.0.iter().filter(|value| value.len() >= SHORTEST);
+        let mut values: Vec<&str> = values.map(String::as_str).collect();
+        // one that begins with another would keep its end
+        values.sort_by_key(|value| std::cmp::Reverse(value.len()));
+        values
+            .into_iter()
+            .fold(shown, |text, value| text.replace(value, HIDDEN))
     }
 }
 
@@ -129,7 +134,9 @@ mod tests {
 
     #[test]
     fn what_is_hidden() {
-        let concealed = Concealed::of(&[("API_KEY".to_owned(), "s3cr3t".to_owned())].into());
+        let args = [("API_KEY", "s3cr3t"), ("API_TOKEN", "s3cr3t-longer")];
+        let args = args.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let concealed = Concealed::of(&args.into());
         #[rustfmt::skip] // a table keeps its columns
         let cases = [
             ("https://u:pw@h/a.git#main",            "https://h/a.git#main"),
@@ -139,6 +146,7 @@ mod tests {
             ("ENV PASSWORD=\"a b\" B=c",             "ENV PASSWORD=*** B=c"),
             ("RUN x --auth-token=abc; y",            "RUN x --auth-token=***; y"),
             ("RUN echo s3cr3t > /f",                 "RUN echo *** > /f"),
+            ("RUN echo s3cr3t-longer > /f",          "RUN echo *** > /f"),
             ("ARG VERSION=1\nARG PUBLIC_KEY=k",      "ARG VERSION=1\nARG PUBLIC_KEY=k"),
             ("ENV MY_TOKEN a b\nENV C d",             "ENV MY_TOKEN ***\nENV C d"),
             ("curl -H 'Authorization: Bearer abc' h", "curl -H 'Authorization: Bearer ***' h"),
