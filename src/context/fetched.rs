@@ -32,12 +32,12 @@ pub struct Fetched {
 impl Fetched {
     /// Makes an empty directory.
     pub fn create(place: &Place, interrupt: &Interrupt) -> io::Result<Self> {
+        // held until the new directory has a lock of its own
+        let _entered;
         let (dir, shared) = match place {
             Place::Fresh(parent) => (TempDir::with_prefix_in("executor-", parent)?, None),
             Place::Shared(parent) => {
-                fs_err::create_dir_all(parent)?;
-                let parent_lock = open(parent)?;
-                rustix::fs::flock(&parent_lock, FlockOperation::LockExclusive)?;
+                _entered = enter(parent)?;
                 sweep(parent)?;
                 (TempDir::with_prefix_in("", parent)?, Some(parent.clone()))
             }
@@ -80,6 +80,36 @@ fn open(dir: &Path) -> io::Result<OwnedFd> {
     Ok(rustix::fs::open(dir, flags, Mode::empty())?)
 }
 
+/// Makes a shared directory unless it is there, and keeps others from sweeping or removing it while the handle is open.
+fn enter(shared: &Path) -> io::Result<OwnedFd> {
+    loop {
+        let is_other = || shared.symlink_metadata().is_ok_and(|found| !found.is_dir());
+        match fs_err::create_dir_all(shared) {
+            // its last user was just removing it
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && !is_other() => continue,
+            made => made?,
+        }
+        let handle = match open(shared) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            handle => handle?,
+        };
+        rustix::fs::flock(&handle, FlockOperation::LockExclusive)?;
+        if is_at(&handle, shared)? {
+            return Ok(handle);
+        }
+    }
+}
+
+/// Tells whether a directory is the one that a path leads to.
+fn is_at(handle: &OwnedFd, path: &Path) -> io::Result<bool> {
+    let opened = rustix::fs::fstat(handle)?;
+    match rustix::fs::stat(path) {
+        Ok(found) => Ok((found.st_dev, found.st_ino) == (opened.st_dev, opened.st_ino)),
+        Err(rustix::io::Errno::NOENT) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Removes what is below a shared directory and nobody holds.
 fn sweep(shared: &Path) -> io::Result<()> {
     for found in fs_err::read_dir(shared)? {
@@ -105,6 +135,13 @@ fn abandon(dir: &Path, shared: Option<&Path>) {
 
 /// Removes the shared directory with its last user; others may still be there, and then it stays.
 fn remove_if_empty(shared: Option<&Path>) {
+    let Some(Ok(handle)) = shared.map(open) else {
+        return;
+    };
+    // whoever has it locked is about to use it
+    if rustix::fs::flock(&handle, FlockOperation::NonBlockingLockExclusive).is_err() {
+        return;
+    }
     let Some(Err(error)) = shared.map(fs_err::remove_dir) else {
         return;
     };
@@ -135,5 +172,21 @@ mod tests {
         assert!(second.path().is_dir());
         drop(second);
         assert!(!shared.exists());
+    }
+
+    #[test]
+    fn those_that_begin_and_end_at_once_do_not_disturb_each_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = Place::Shared(dir.path().join("context"));
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..50 {
+                        let fetched = Fetched::create(&place, &Interrupt::new()).unwrap();
+                        fs_err::write(fetched.path().join("file"), "").unwrap();
+                    }
+                });
+            }
+        });
     }
 }
