@@ -248,6 +248,37 @@ fn private_repositories() {
 }
 
 #[test]
+fn a_repository_that_has_moved_is_followed() {
+    let mut t = Sandbox::new();
+    let root = repositories(&t).root;
+    let moved = |request: &Request, to: &str| {
+        let query = request.target.strip_prefix("/old.git/info/refs");
+        query.map(|query| Reply::new(301).header("Location", format!("{to}/info/refs{query}")))
+    };
+    t.env("GIT_TOKEN", "sesame");
+    let new = serve(root.clone(), None);
+    let target = new.url("/app.git");
+    let old = Web::new(move |request| moved(request, &target).unwrap_or(Reply::new(404)));
+    build(&t, &old.url("/old.git"), &[]).succeeded();
+    assert_eq!(pull(&t).text("version"), "second");
+    let login = "Basic c2VzYW1lOg=="; // sesame and no password
+    assert_eq!(old.seen()[0].headers["authorization"], login);
+    for request in new.seen() {
+        assert_eq!(request.headers.get("authorization"), None, "{request:?}");
+    }
+    // on the same server the login holds
+    let web = Web::new(move |request| {
+        let given = request.headers.get("authorization");
+        match moved(request, "/app.git") {
+            Some(reply) => reply,
+            None if given.is_some_and(|given| given == login) => backend(&root, request),
+            None => Reply::new(401),
+        }
+    });
+    build(&t, &web.url("/old.git"), &[]).succeeded();
+}
+
+#[test]
 fn a_commit_has_a_time() {
     let t = Sandbox::new();
     let made = repositories(&t);

@@ -75,6 +75,8 @@ impl Get {
 /// reported only after the whole body came. Dropping the reader ends the transfer.
 #[derive(Debug)]
 pub struct Download {
+    /// Where the answer came from, at the end of all redirects.
+    pub url: Url,
     pub status: StatusCode,
     pub headers: HeaderMap,
     /// Of the body as it is sent.
@@ -112,6 +114,7 @@ impl Asking {
         let response = self.persist(0, None).await?;
         let (sender, pieces) = mpsc::channel(PIECES);
         let download = Download {
+            url: response.url().clone(),
             status: response.status(),
             headers: response.headers().clone(),
             size: response.content_length(),

@@ -51,11 +51,7 @@ impl<'n> Remote<'n> {
         };
         let (mut line, greeting) = match &self.address {
             Address::Web(url) => {
-                let web = Web {
-                    net: self.net,
-                    url,
-                    access: &self.access,
-                };
+                let mut web = Web::new(self.net, url, &self.access);
                 let greeting = web.greet()?;
                 (Line::Web(web), Some(greeting))
             }

@@ -5,6 +5,7 @@ use std::io::Read;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName};
+use tracing::info;
 use url::Url;
 
 use super::address::Login;
@@ -14,16 +15,50 @@ use crate::net::{Download, Get, Net, Profile, Secret};
 
 /// A repository and who asks for it.
 pub struct Web<'r> {
-    pub net: &'r Net,
-    pub url: &'r Url,
-    pub access: &'r Access,
+    net: &'r Net,
+    url: Url,
+    access: &'r Access,
+    /// The repository has moved to another server, which is not shown our login.
+    is_elsewhere: bool,
 }
 
-impl Web<'_> {
-    /// Asks whether there is a repository, and what its server knows.
-    pub fn greet(&self) -> Result<Box<dyn Read + Send>, Error> {
-        let url = self.below("info/refs", Some("service=git-upload-pack"));
-        self.send(Get::new(url))
+/// What a server is greeted by.
+const REFERENCES: &str = "info/refs";
+
+impl<'r> Web<'r> {
+    pub fn new(net: &'r Net, url: &Url, access: &'r Access) -> Self {
+        Self {
+            net,
+            url: url.clone(),
+            access,
+            is_elsewhere: false,
+        }
+    }
+
+    /// Asks whether there is a repository, and what its server knows; what follows is asked where the answer came from.
+    pub fn greet(&mut self) -> Result<Box<dyn Read + Send>, Error> {
+        let asked = self.below(REFERENCES, Some("service=git-upload-pack"));
+        let download = self.send(Get::new(asked.clone()))?;
+        if download.url != asked {
+            self.follow(&download.url);
+        }
+        Ok(download.decoded())
+    }
+
+    /// Takes the repository to be where a greeting was answered, as git does, if that looks like a greeting.
+    fn follow(&mut self, answered: &Url) {
+        let Some(path) = answered.path().strip_suffix(REFERENCES) else {
+            return;
+        };
+        let mut moved = answered.clone();
+        moved.set_path(path);
+        moved.set_query(None);
+        // both fail for a URL without a host only, and that one has no credentials
+        let _ = moved.set_username("");
+        let _ = moved.set_password(None);
+        info!("The repository has moved to {}", redacted(&moved));
+        self.is_elsewhere = moved.origin() != self.url.origin();
+        self.url = moved;
     }
 
     /// Asks a question.
@@ -34,25 +69,26 @@ impl Web<'_> {
         get.headers.push((CONTENT_TYPE, kind));
         let kind = Secret::new("application/x-git-upload-pack-result");
         get.headers.push((ACCEPT, kind));
-        self.send(get)
+        Ok(self.send(get)?.decoded())
     }
 
-    fn send(&self, mut get: Get) -> Result<Box<dyn Read + Send>, Error> {
+    fn send(&self, mut get: Get) -> Result<Download, Error> {
         let version = HeaderName::from_static("git-protocol");
         get.headers.push((version, Secret::new("version=2")));
         let login = || self.access.login.as_ref().map(basic);
-        if let Some(header) = self.access.authorization.clone().or_else(login) {
+        let header = self.access.authorization.clone().or_else(login);
+        if let Some(header) = header.filter(|_| !self.is_elsewhere) {
             get.headers.push((AUTHORIZATION, header));
         }
         get.profile = Profile {
             skip_verify: self.access.skip_verify,
             ..Profile::default()
         };
-        let download: Download = self.net.get(&get).map_err(Error::Net)?;
+        let download = self.net.get(&get).map_err(Error::Net)?;
         match download.status.as_u16() {
-            200 => Ok(download.decoded()),
+            200 => Ok(download),
             status => Err(Error::Status {
-                url: redacted(self.url),
+                url: redacted(&self.url),
                 status,
             }),
         }
