@@ -53,6 +53,20 @@ fn there_and_back() {
 }
 
 #[test]
+fn an_import_is_a_pull() {
+    let t = Sandbox::new();
+    fs_err::create_dir_all(t.path("cache/mounts")).unwrap();
+    let cache = format!("--cache-dir={}", t.path("cache").display());
+    let to = format!("--to={}", t.tag("caches:v1"));
+    t.executor(["cache-mount", "export", &cache, &to])
+        .succeeded();
+    let from = "--from=registry.invalid/caches:v1";
+    let map = format!("--registry-map=registry.invalid={}", t.registry.host());
+    t.executor(["cache-mount", "import", &cache, from, &map])
+        .succeeded();
+}
+
+#[test]
 fn some_of_them() {
     requires!(root);
     let t = Sandbox::new();

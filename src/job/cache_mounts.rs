@@ -103,7 +103,11 @@ pub fn carry(asked: &Carry, interrupt: &Interrupt) -> Result<(), CarryError> {
 fn client(asked: &Carry) -> Result<(Net, Client), CarryError> {
     let net = Net::new(net::Options { http1_only: false })?;
     let credentials = settings::credentials(&asked.registry);
-    let client = Client::new(&net, asked.registry.push(credentials));
+    let options = match asked.direction {
+        Direction::Export => asked.registry.push(credentials),
+        Direction::Import => asked.registry.pull(credentials),
+    };
+    let client = Client::new(&net, options);
     let client = client.map_err(|error| CarryError::Registry(Box::new(error)))?;
     Ok((net, client))
 }
@@ -239,7 +243,7 @@ fn import(
             let found = net.block_on(client.image(image, &Platform::host()));
             let found = found.map_err(|error| CarryError::Registry(Box::new(error)))?;
             let open = |layer: &Descriptor| -> Result<Box<dyn Read + Send>, BoxError> {
-                Ok(Box::new(client.blob(image, layer)))
+                Ok(Box::new(client.blob(&found.source, layer)))
             };
             place(asked, &found.manifest, &open, mounts, scratch, interrupt)
         }
