@@ -195,6 +195,8 @@ fn two_platforms(t: &Sandbox, context: &str) -> Vec<Value> {
             "--destination",
             &t.tag("other:1"),
             "--label=a=b",
+            // of the builds alone
+            "--registry-mirror=mirror.invalid",
         ])
         .succeeded()
         .stdout;

@@ -223,6 +223,7 @@ mod tests {
             ("push image.tar",              expect!["at least one --destination is required + usage"]),
             ("push -d a/b",                 expect!["accepts 1 arg(s), received 0 + usage"]),
             ("push x -d a/b --no-push",     expect!["unknown flag: --no-push + usage"]),
+            ("index create a -d b --registry-mirror=m", expect!["unknown flag: --registry-mirror + usage"]),
             ("completion",                  expect!["accepts 1 arg(s), received 0 + usage"]),
             ("completion tcsh",             expect![[r#"no completion script for "tcsh"; there are those of bash, zsh and fish + usage"#]]),
             ("warm",                        expect!["you must select at least one image to cache or a dockerfilepath to parse + usage"]),

@@ -83,7 +83,7 @@ pub fn by_platform(values: &Values, options: &Options, run: u32) -> Result<Vec<J
     if first.is_some() {
         let mut args = vec!["index".to_owned(), "create".to_owned()];
         let known = |name: &str| {
-            table::PUSH
+            table::INDEX
                 .iter()
                 .copied()
                 .flatten()

@@ -77,6 +77,7 @@ pub const EXECUTOR: &[&[Flag]] = &[
     output::PUSHED,
     registry::FLAGS,
     registry::PULLING,
+    registry::MAPPED,
     registry::WRITING,
     registry::PUSHING,
 ];
@@ -85,10 +86,11 @@ pub const PUSH: &[&[Flag]] = &[
     output::PUSHED,
     registry::FLAGS,
     registry::PULLING,
+    registry::MAPPED,
     registry::WRITING,
     registry::PUSHING,
 ];
-/// The flags of `executor index create`.
+/// The flags of `executor index create`, which takes images from under their own names.
 pub const INDEX: &[&[Flag]] = &[
     output::JOINED,
     output::PUSHED,
@@ -98,7 +100,12 @@ pub const INDEX: &[&[Flag]] = &[
     registry::PUSHING,
 ];
 /// The flags of `executor warm`.
-pub const WARM: &[&[Flag]] = &[warm::FLAGS, registry::FLAGS, registry::PULLING];
+pub const WARM: &[&[Flag]] = &[
+    warm::FLAGS,
+    registry::FLAGS,
+    registry::PULLING,
+    registry::MAPPED,
+];
 /// The flags of `executor cache prune`.
 pub const PRUNE: &[&[Flag]] = &[prune::FLAGS, registry::FLAGS, registry::WRITING];
 /// The flags of `executor cache-mount`.
@@ -106,6 +113,7 @@ pub const CACHE_MOUNT: &[&[Flag]] = &[
     cache_mount::FLAGS,
     registry::FLAGS,
     registry::PULLING,
+    registry::MAPPED,
     registry::WRITING,
 ];
 /// The flags of `executor job`.
@@ -116,6 +124,7 @@ pub const JOB: &[&[Flag]] = &[
     output::PUSHED,
     registry::FLAGS,
     registry::PULLING,
+    registry::MAPPED,
     registry::WRITING,
     registry::PUSHING,
 ];

@@ -20,10 +20,15 @@ pub const FLAGS: &[Flag] = &[
 pub const PULLING: &[Flag] = &[
     flag("image-download-retry", ' ', Int,   "0", Works, "Extra attempts for a base image's manifest"),
     flag("insecure-pull",     ' ', Bool,     "false", Works, "Pull over plain HTTP"),
+    flag("skip-tls-verify-pull", ' ', Bool,  "false", Works, "Do not verify certificates when pulling"),
+];
+
+/// For who may take an image from elsewhere than its name says.
+#[rustfmt::skip] // a table keeps its columns
+pub const MAPPED: &[Flag] = &[
     flag("registry-map",      ' ', KeyValues, "", Works, "Registry to use in another's place as host=other[/prefix][;…]; repeatable"),
     flag("registry-mirror",   ' ', List,     "", Works, "Mirror of Docker Hub as host[/prefix]; repeatable"),
     flag("skip-default-registry-fallback", ' ', Bool, "false", Works, "Do not ask the original registry if its mirrors fail"),
-    flag("skip-tls-verify-pull", ' ', Bool,  "false", Works, "Do not verify certificates when pulling"),
 ];
 
 /// For who changes something in a registry.
