@@ -6,11 +6,12 @@ use std::process::ExitCode;
 
 use executor::cli::env::Environment;
 use executor::cli::{
-    self, BuildArguments, CarryArguments, Command, Helper, JobArguments, Place, PruneArguments,
-    PushArguments, WarmArguments,
+    self, BuildArguments, CarryArguments, Command, Helper, JobArguments, Mistake, Place,
+    PruneArguments, PushArguments, WarmArguments,
 };
 use executor::execute::run;
 use executor::interrupt::Interrupt;
+use executor::report::Explain;
 use executor::{job, log, report};
 
 #[global_allocator]
@@ -48,14 +49,10 @@ fn main() -> ExitCode {
 }
 
 fn build(arguments: &BuildArguments) -> u8 {
+    const PHRASE: &str = "error building image";
     let interrupt = match prepare() {
         Ok(interrupt) => interrupt,
-        Err(error) => {
-            report::print(&format!(
-                "error building image: cannot prepare the process: {error}\n"
-            ));
-            return 1;
-        }
+        Err(error) => return unprepared(PHRASE, &error),
     };
     let one_id = match become_root(&interrupt) {
         Ok(Some(status)) => return status,
@@ -77,13 +74,7 @@ fn build(arguments: &BuildArguments) -> u8 {
         }
         Err(mistake) => return report::mistake(&mistake),
     };
-    let current_dir = std::env::current_dir().unwrap_or_else(|_| "/".into());
-    let executable = std::env::current_exe().unwrap_or_default();
-    let place = Place {
-        current_dir: &current_dir,
-        executable: &executable,
-    };
-    let options = match arguments.resolve(&Environment::of_process(), place) {
+    let options = match with_place(|place| arguments.resolve(&Environment::of_process(), place)) {
         Ok(options) => options,
         Err(mistake) => return report::mistake(&mistake),
     };
@@ -94,16 +85,13 @@ fn build(arguments: &BuildArguments) -> u8 {
             help.unwrap_or_default()
         );
     }
-    let watched = watch(&interrupt, &progress, "error building image");
+    let watched = watch(&interrupt, &progress, PHRASE);
     let watched = watched.and_then(|()| match options.build.timeout {
         Some(limit) => interrupt.expire_after(limit),
         None => Ok(()),
     });
     if let Err(error) = watched {
-        report::print(&format!(
-            "error building image: cannot prepare the process: {error}\n"
-        ));
-        return 1;
+        return unprepared(PHRASE, &error);
     }
     let done = job::run(&options, &interrupt, &progress);
     progress.end();
@@ -131,27 +119,13 @@ fn push(arguments: &PushArguments) -> u8 {
         },
         &progress,
     );
-    let current_dir = std::env::current_dir().unwrap_or_else(|_| "/".into());
-    let place = Place {
-        current_dir: &current_dir,
-        executable: &std::env::current_exe().unwrap_or_default(),
-    };
-    let push = match arguments.resolve(&Environment::of_process(), place) {
+    let push = match with_place(|place| arguments.resolve(&Environment::of_process(), place)) {
         Ok(push) => push,
         Err(mistake) => return report::mistake(&mistake),
     };
-    let interrupt = Interrupt::install().and_then(|interrupt| {
-        watch(&interrupt, &progress, "error pushing image")?;
-        Ok(interrupt)
-    });
-    let interrupt = match interrupt {
+    let interrupt = match watched(&progress, "error pushing image") {
         Ok(interrupt) => interrupt,
-        Err(error) => {
-            report::print(&format!(
-                "error pushing image: cannot prepare the process: {error}\n"
-            ));
-            return 1;
-        }
+        Err(status) => return status,
     };
     let done = job::push(&push, &interrupt, &progress);
     progress.end();
@@ -165,54 +139,57 @@ fn warm(arguments: &WarmArguments) -> u8 {
     for notice in &arguments.notices {
         report::print(&format!("{notice}\n"));
     }
-    match arguments.log() {
-        Ok(options) => log::start(options, &log::Progress::default()),
-        Err(mistake) => return report::mistake(&mistake),
-    }
-    let asked = with_place(|place| arguments.resolve(&Environment::of_process(), place));
-    match asked {
-        Ok(asked) => job::warm(&asked).map_or_else(|error| report::failure(&error), |()| 0),
-        Err(mistake) => report::mistake(&mistake),
-    }
+    run_with_log(
+        arguments.log(),
+        "error warming the cache",
+        |place| arguments.resolve(&Environment::of_process(), place),
+        |asked, interrupt| status(job::warm(&asked, interrupt)),
+    )
 }
 
 fn prune(arguments: &PruneArguments) -> u8 {
-    match arguments.log() {
-        Ok(options) => log::start(options, &log::Progress::default()),
-        Err(mistake) => return report::mistake(&mistake),
-    }
-    let asked = with_place(|place| arguments.resolve(&Environment::of_process(), place));
-    match asked {
-        Ok(asked) => job::prune(&asked).map_or_else(|error| report::failure(&error), |()| 0),
-        Err(mistake) => report::mistake(&mistake),
-    }
+    run_with_log(
+        arguments.log(),
+        "error pruning the cache",
+        |place| arguments.resolve(&Environment::of_process(), place),
+        |asked, _| status(job::prune(&asked)),
+    )
 }
 
 fn carry(arguments: &CarryArguments) -> u8 {
+    run_with_log(
+        arguments.log(),
+        "error carrying caches",
+        |place| arguments.resolve(&Environment::of_process(), place),
+        |asked, interrupt| status(job::carry(&asked, interrupt)),
+    )
+}
+
+/// Starts the log, completes what is asked for, and does it; a signal ends the process with `phrase`.
+fn run_with_log<T>(
+    log: Result<log::Options, Mistake>,
+    phrase: &'static str,
+    resolve: impl FnOnce(Place<'_>) -> Result<T, Mistake>,
+    run: impl FnOnce(T, &Interrupt) -> u8,
+) -> u8 {
     let progress = log::Progress::default();
-    match arguments.log() {
+    match log {
         Ok(options) => log::start(options, &progress),
         Err(mistake) => return report::mistake(&mistake),
     }
-    let asked = match with_place(|place| arguments.resolve(&Environment::of_process(), place)) {
+    let asked = match with_place(resolve) {
         Ok(asked) => asked,
         Err(mistake) => return report::mistake(&mistake),
     };
-    let interrupt = Interrupt::install().and_then(|interrupt| {
-        watch(&interrupt, &progress, "error carrying caches")?;
-        Ok(interrupt)
-    });
-    match interrupt {
-        Ok(interrupt) => {
-            job::carry(&asked, &interrupt).map_or_else(|error| report::failure(&error), |()| 0)
-        }
-        Err(error) => {
-            report::print(&format!(
-                "error carrying caches: cannot prepare the process: {error}\n"
-            ));
-            1
-        }
+    match watched(&progress, phrase) {
+        Ok(interrupt) => run(asked, &interrupt),
+        Err(status) => status,
     }
+}
+
+/// Prints what something failed with and returns the exit status.
+fn status<E: Explain + 'static>(done: Result<(), E>) -> u8 {
+    done.map_or_else(|error| report::failure(&error), |()| 0)
 }
 
 /// Tells where this process is.
@@ -251,6 +228,21 @@ fn become_root(interrupt: &Interrupt) -> Result<Option<u8>, run::UserNamespaceEr
         return Ok(None);
     }
     run::run_in_user_namespace(run::this_executable(), interrupt).map(Some)
+}
+
+/// Catches the signals that tell this process to stop, and ends it once everything is put back; else prints why not and returns
+/// the exit status.
+fn watched(progress: &log::Progress, phrase: &'static str) -> Result<Interrupt, u8> {
+    let interrupt = Interrupt::install().and_then(|interrupt| {
+        watch(&interrupt, progress, phrase)?;
+        Ok(interrupt)
+    });
+    interrupt.map_err(|error| unprepared(phrase, &error))
+}
+
+fn unprepared(phrase: &str, error: &std::io::Error) -> u8 {
+    report::print(&format!("{phrase}: cannot prepare the process: {error}\n"));
+    1
 }
 
 /// Sees to it that a signal ends this process once everything is put back.

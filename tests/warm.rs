@@ -1,9 +1,9 @@
 //! The warmer: base images into the directory that builds share, under both of its names.
 
 use std::os::unix::fs::symlink;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use crate::support::{Finished, Image, Sandbox, requires};
+use crate::support::{Finished, Image, Reply, Sandbox, Web, requires};
 
 struct Warmer {
     t: Sandbox,
@@ -141,6 +141,38 @@ fn the_program_is_the_warmer_under_that_name() {
     assert_eq!(code, Some(0));
     assert!(help.contains("--customPlatform"), "{help}");
     assert_eq!(run(&["--destination=a/b"]).0, Some(1));
+}
+
+#[test]
+fn who_is_told_to_stop_stops() {
+    let w = Warmer::new();
+    let (sender, asked) = std::sync::mpsc::channel();
+    let sender = std::sync::Mutex::new(sender);
+    let web = Web::new(move |request| {
+        if request.target != "/v2/" {
+            sender.lock().unwrap().send(()).unwrap();
+            std::thread::park(); // never answers
+        }
+        Reply::new(200)
+    });
+    let app = web.url("/app").replace("http://", "");
+    let dir = w.t.path("shared").display().to_string();
+    #[rustfmt::skip] // a table keeps its columns
+    let cases: [(&[&str], &str); 2] = [
+        (&["warm", "--image", &app, "--cache-dir", &dir],            "error warming the cache: stopped by SIGTERM"),
+        (&["cache", "prune", "--cache-repo", &app, "--keep", "1"],   "error pruning the cache: stopped by SIGTERM"),
+    ];
+    for (args, want) in cases {
+        let mut command = w.t.command(args);
+        let child = command.stderr(Stdio::piped()).spawn().unwrap();
+        asked.recv().unwrap();
+        let pid = rustix::process::Pid::from_child(&child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(143), "{args:?}");
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(stderr.contains(want), "{stderr}");
+    }
 }
 
 #[test]

@@ -69,7 +69,7 @@ impl Explain for WarmError {
 ///
 /// # Spec
 /// Compat spec 2.4.
-pub fn warm(asked: &Warm) -> Result<(), WarmError> {
+pub fn warm(asked: &Warm, interrupt: &Interrupt) -> Result<(), WarmError> {
     let net = Net::new(net::Options { http1_only: false })?;
     let credentials = settings::credentials(&asked.registry);
     let store = SharedStore::open(asked.store.clone())?.expect("it is made if it is not there");
@@ -96,7 +96,7 @@ pub fn warm(asked: &Warm) -> Result<(), WarmError> {
             build: host,
             target: target.clone(),
         };
-        for (image, platform) in bases(name, asked, platforms, &net)? {
+        for (image, platform) in bases(name, asked, platforms, &net, interrupt)? {
             match image {
                 ImageName::Registry(image) => drop(wanted.insert((image, platform))),
                 ImageName::Layout(_) => info!("{image} is on this machine already"),
@@ -132,6 +132,7 @@ fn bases(
     asked: &Warm,
     platforms: Platforms,
     net: &Net,
+    interrupt: &Interrupt,
 ) -> Result<Vec<(ImageName, Platform)>, WarmError> {
     let current_dir = std::env::current_dir().unwrap_or_else(|_| "/".into());
     let text = context::read_dockerfile(
@@ -141,7 +142,7 @@ fn bases(
             place: &context::Place::Fresh(build::temporary_parent().into()),
             net,
             environment: &settings::environment(),
-            interrupt: &Interrupt::new(),
+            interrupt,
         },
     )?;
     let options = plan::Options {
