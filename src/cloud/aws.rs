@@ -95,40 +95,53 @@ pub async fn sign(
 }
 
 /// Returns where a service is really to be asked: at the place that a variable names for it, if one does.
-pub fn at_configured_endpoint(environment: &Environment, url: Url) -> Url {
-    let Some(endpoint) = url
-        .host_str()
-        .and_then(service)
-        .and_then(|service| configured_endpoint(environment, service))
-    else {
-        return url;
+///
+/// # Errors
+/// [`Error::Variable`] if the variable names no place.
+pub fn at_configured_endpoint(environment: &Environment, url: Url) -> Result<Url, Error> {
+    let variable = url.host_str().and_then(endpoint_variable);
+    let endpoint = variable.map(|variable| configured_endpoint(environment, variable));
+    let Some(mut moved) = endpoint.transpose()?.flatten() else {
+        return Ok(url);
     };
-    let mut moved = endpoint;
     moved.set_path(url.path());
     moved.set_query(url.query());
-    moved
+    Ok(moved)
 }
 
-/// Returns the URL that `AWS_ENDPOINT_URL_<SERVICE>` or `AWS_ENDPOINT_URL` names.
-pub fn configured_endpoint(environment: &Environment, service: &str) -> Option<Url> {
+/// Returns the URL that `variable`, which is about one service, or `AWS_ENDPOINT_URL` names.
+///
+/// # Errors
+/// [`Error::Variable`] if it names no place: keys must not go to Amazon in its stead.
+pub fn configured_endpoint(
+    environment: &Environment,
+    variable: &'static str,
+) -> Result<Option<Url>, Error> {
     if environment.is_true("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") {
-        return None;
+        return Ok(None);
     }
-    let own = environment.get(&format!("AWS_ENDPOINT_URL_{service}"));
-    let text = own.or_else(|| environment.get("AWS_ENDPOINT_URL"))?;
-    text.parse().ok()
+    let mut set = [variable, "AWS_ENDPOINT_URL"]
+        .into_iter()
+        .filter_map(|name| Some((name, environment.get(name)?)));
+    let Some((variable, value)) = set.next() else {
+        return Ok(None);
+    };
+    let url = value.parse().ok();
+    let url = url.filter(|url: &Url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    let value = value.to_owned();
+    url.map(Some).ok_or(Error::Variable { variable, value })
 }
 
-/// Returns the name that a service's variables have, by the host it is reached at.
-fn service(host: &str) -> Option<&'static str> {
+/// Returns the variable that may name another place for a service, by the host it is reached at.
+fn endpoint_variable(host: &str) -> Option<&'static str> {
     if !SUFFIXES.iter().any(|suffix| host.ends_with(suffix)) {
         return None;
     }
     let mut labels = host.split('.');
     match (labels.next()?, labels.next()?) {
-        ("sts", _) => Some("STS"),
-        ("api", "ecr") | ("ecr" | "ecr-fips", _) => Some("ECR"),
-        ("api", "ecr-public") => Some("ECR_PUBLIC"),
+        ("sts", _) => Some("AWS_ENDPOINT_URL_STS"),
+        ("api", "ecr") | ("ecr" | "ecr-fips", _) => Some("AWS_ENDPOINT_URL_ECR"),
+        ("api", "ecr-public") => Some("AWS_ENDPOINT_URL_ECR_PUBLIC"),
         _ => None,
     }
 }
@@ -392,19 +405,26 @@ mod tests {
         };
         let all = ("AWS_ENDPOINT_URL", "http://127.0.0.1:1");
         let sts = ("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:2/");
+        let (bare, none) = (
+            ("AWS_ENDPOINT_URL", "localhost:4566"),
+            ("AWS_ENDPOINT_URL_STS", "there"),
+        );
         let ignore = ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true");
         #[rustfmt::skip] // a table keeps its columns
-        let cases: [(&[Pair], &str, &str); 6] = [
+        let cases: [(&[Pair], &str, &str); 8] = [
             (&[],            "https://sts.eu-west-1.amazonaws.com/",     "https://sts.eu-west-1.amazonaws.com/"),
             (&[all],         "https://sts.eu-west-1.amazonaws.com/?a=b", "http://127.0.0.1:1/?a=b"),
             (&[all, sts],    "https://sts.amazonaws.com/",               "http://127.0.0.1:2/"),
             (&[all, sts],    "https://api.ecr.cn-north-1.amazonaws.com.cn/", "http://127.0.0.1:1/"),
             (&[all, ignore], "https://sts.amazonaws.com/",               "https://sts.amazonaws.com/"),
             (&[all],         "https://sts.amazonaws.com.evil.example/",  "https://sts.amazonaws.com.evil.example/"),
+            (&[bare],        "https://sts.amazonaws.com/",               "AWS_ENDPOINT_URL has no meaning: `localhost:4566`"),
+            (&[all, none],   "https://sts.amazonaws.com/",               "AWS_ENDPOINT_URL_STS has no meaning: `there`"),
         ];
         for (variables, url, want) in cases {
             let moved = at_configured_endpoint(&environment(variables), url.parse().unwrap());
-            assert_eq!(moved.as_str(), want, "{variables:?} {url}");
+            let got = moved.map_or_else(|error| error.to_string(), String::from);
+            assert_eq!(got, want, "{variables:?} {url}");
         }
     }
 }

@@ -115,7 +115,7 @@ impl Surroundings {
             url: parts.uri.to_string(),
             expected: "a URL",
         })?;
-        let url = aws::at_configured_endpoint(&self.0.environment, url);
+        let url = aws::at_configured_endpoint(&self.0.environment, url)?;
         let client = self.0.net.http(&Profile {
             direct: is_own_machine(&url),
             redirects: Redirects::Manual,

@@ -83,7 +83,7 @@ fn url(environment: &Environment, bucket: &str, key: &str, region: &str) -> Resu
                 by_path.is_some_and(|text| text.eq_ignore_ascii_case("true")),
             )
         }
-        None => match aws::configured_endpoint(environment, "S3") {
+        None => match aws::configured_endpoint(environment, "AWS_ENDPOINT_URL_S3")? {
             Some(url) => (url, false),
             None => {
                 let host = format!("https://s3.{region}{}", aws::suffix(region));
