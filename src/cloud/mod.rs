@@ -9,8 +9,6 @@ pub mod azure;
 pub mod google;
 pub mod surroundings;
 
-mod profile;
-
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Error, Surroundings};
+use crate::cloud::{Error, Surroundings};
 
 /// Settings by name, in lower case.
 pub(super) type Profile = BTreeMap<String, String>;
