@@ -5,7 +5,8 @@ use bytes::Bytes;
 use crate::image::{Descriptor, ImageConfig, ImageRef, Index, Manifest};
 use crate::net::retry::Retry;
 
-use super::pull::{DEPTH, Document, parse};
+use super::documents::{Document, parse};
+use super::pull::DEPTH;
 use super::{Client, Error};
 
 /// An image of an index, or what stands beside images there: its config may be any document.

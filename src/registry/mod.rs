@@ -16,6 +16,7 @@ mod blob;
 mod catalog;
 mod client;
 mod damage;
+mod documents;
 mod endpoints;
 mod error;
 mod every;
@@ -24,6 +25,7 @@ mod faults;
 mod manifests;
 mod mount;
 mod permission;
+mod presence;
 mod pull;
 mod push;
 #[cfg(test)]

@@ -4,21 +4,14 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
-use reqwest::{Method, StatusCode};
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use reqwest::StatusCode;
 use tokio::sync::OnceCell;
 
-use crate::image::media_type::{OCI_INDEX, OCI_MANIFEST};
-use crate::image::{
-    Descriptor, Digest, ImageConfig, ImageRef, Index, Layer, Manifest, MediaType, Platform, json,
-};
+use crate::image::{Descriptor, Digest, ImageConfig, ImageRef, Index, Layer, Manifest, Platform};
 
 use super::Error;
-use super::auth::Scope;
-use super::client::{Client, Request, Target, lock};
-use super::manifests::{content_digest, manifest_request};
+use super::client::{Client, lock};
+use super::documents::{Document, parse};
 use crate::net::retry::Retry;
 
 /// An image in a registry: everything about it but its layers' bytes.
@@ -63,16 +56,6 @@ impl Images {
 
 type Cell = Arc<OnceCell<Arc<RemoteImage>>>;
 
-/// One document from a registry, with what it is.
-#[derive(Debug, Clone)]
-pub(super) struct Document {
-    pub(super) media_type: MediaType,
-    pub(super) digest: Digest,
-    pub(super) bytes: Bytes,
-}
-
-const MANIFEST_LIMIT: u64 = 8 << 20;
-const CONFIG_LIMIT: u64 = 32 << 20;
 /// An index may hold an index; deeper than this nobody goes.
 pub(super) const DEPTH: usize = 3;
 /// Tries for an image that need not be there.
@@ -120,34 +103,6 @@ impl Client {
             Err(error) if error.status() == Some(StatusCode::NOT_FOUND) => Ok(None),
             Err(error) => Err(error),
         }
-    }
-
-    /// Tells whether a repository has a blob in full length, as far as its registry says.
-    ///
-    /// A registry that answers anything but 404 to the question is believed to have it: reading will show.
-    pub async fn has_whole_blob(
-        &self,
-        image: &ImageRef,
-        descriptor: &Descriptor,
-    ) -> Result<bool, Error> {
-        let path = format!("/v2/{}/blobs/{}", image.repository, descriptor.digest);
-        let scope = Scope::pull(&image.repository);
-        let request = Request::new(&image.registry, scope, Method::HEAD, Target::Path(path));
-        let response = match self.send_once(&request, None).await {
-            Ok(response) => response,
-            Err(error) => match error.status() {
-                Some(StatusCode::NOT_FOUND) => return Ok(false),
-                Some(_) => return Ok(true),
-                None => return Err(error),
-            },
-        };
-        let size = response.headers().get(CONTENT_LENGTH);
-        let size: Option<u64> = size.and_then(|size| size.to_str().ok()?.parse().ok());
-        let is_whole = size.is_none_or(|size| size == descriptor.size);
-        if !is_whole {
-            self.note_damage(&image.registry, &descriptor.digest);
-        }
-        Ok(is_whole)
     }
 
     async fn find(
@@ -275,130 +230,6 @@ impl Client {
         let manifest = parse(&document.bytes, &source, "manifest")?;
         Ok((source, manifest))
     }
-
-    /// Pulls a manifest or an index and verifies its digest, where the reference has one.
-    pub(super) async fn manifest(
-        &self,
-        reference: &ImageRef,
-        retry: Retry,
-    ) -> Result<Document, Error> {
-        if let Some(document) = self.stored_manifest(reference).await {
-            return Ok(document);
-        }
-        let request = manifest_request(reference, Method::GET, Scope::pull(&reference.repository));
-        let (headers, bytes) = self
-            .fetch(&request, retry, MANIFEST_LIMIT, is_whole_json)
-            .await?;
-        let digest = Digest::of(&bytes);
-        if let Some(expected) = &reference.digest
-            && *expected != digest
-        {
-            return Err(Error::WrongDigest {
-                what: "manifest",
-                repository: reference.name(),
-                expected: expected.clone(),
-                got: digest,
-            });
-        }
-        let media_type = media_type(&headers, &bytes, reference)?;
-        self.keep_document(&bytes);
-        Ok(Document {
-            media_type,
-            digest,
-            bytes,
-        })
-    }
-
-    /// Returns a manifest or an index of the shared store. What a tag points to is asked for each time.
-    async fn stored_manifest(&self, reference: &ImageRef) -> Option<Document> {
-        let store = self.0.options.store.as_ref()?;
-        let digest = match &reference.digest {
-            Some(digest) => digest.clone(),
-            None => {
-                let scope = Scope::pull(&reference.repository);
-                let request = manifest_request(reference, Method::HEAD, scope);
-                // what is wrong will be said when the manifest itself is asked for
-                let response = self.send_once(&request, None).await.ok()?;
-                content_digest(response.headers())?
-            }
-        };
-        let bytes = Bytes::from(store.document(&digest)?);
-        let media_type = media_type(&HeaderMap::new(), &bytes, reference).ok()?;
-        tracing::info!("Found {digest} in local cache");
-        Some(Document {
-            media_type,
-            digest,
-            bytes,
-        })
-    }
-
-    fn keep_document(&self, bytes: &[u8]) {
-        if let Some(store) = &self.0.options.store {
-            store.keep_document(bytes);
-        }
-    }
-
-    /// Pulls a blob that is small enough for memory, and verifies it.
-    pub(super) async fn document_blob(
-        &self,
-        source: &ImageRef,
-        descriptor: &Descriptor,
-        retry: Retry,
-    ) -> Result<Bytes, Error> {
-        let store = self.0.options.store.as_ref();
-        if let Some(bytes) = store.and_then(|store| store.document(&descriptor.digest)) {
-            return Ok(bytes.into());
-        }
-        let path = format!("/v2/{}/blobs/{}", source.repository, descriptor.digest);
-        let scope = Scope::pull(&source.repository);
-        let request = Request::new(&source.registry, scope, Method::GET, Target::Path(path));
-        let is_whole = |bytes: &[u8]| bytes.len() as u64 >= descriptor.size;
-        let (_, bytes) = self.fetch(&request, retry, CONFIG_LIMIT, is_whole).await?;
-        let got = Digest::of(&bytes);
-        if got != descriptor.digest {
-            return Err(Error::WrongDigest {
-                what: "config",
-                repository: source.name(),
-                expected: descriptor.digest.clone(),
-                got,
-            });
-        }
-        self.keep_document(&bytes);
-        Ok(bytes)
-    }
-}
-
-/// Tells whether a document has an end: one that a proxy cut short may come with a length that fits.
-fn is_whole_json(bytes: &[u8]) -> bool {
-    let parsed: Result<serde::de::IgnoredAny, _> = serde_json::from_slice(bytes);
-    !parsed.is_err_and(|error| error.is_eof())
-}
-
-/// Returns what a document is: by its own word, else by the registry's, else by its form.
-fn media_type(headers: &HeaderMap, bytes: &[u8], reference: &ImageRef) -> Result<MediaType, Error> {
-    #[derive(Deserialize)]
-    struct Form {
-        #[serde(rename = "mediaType", default)]
-        media_type: Option<MediaType>,
-        #[serde(default)]
-        manifests: Option<serde::de::IgnoredAny>,
-        #[serde(default)]
-        layers: Option<serde::de::IgnoredAny>,
-    }
-    let form: Form = parse(bytes, reference, "manifest")?;
-    let header = headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|text| text.split(';').next())
-        .map(|text| MediaType::from(text.trim()))
-        .filter(|header| header.is_index() || header.is_manifest());
-    Ok(match (form.media_type, header) {
-        (Some(own), _) => own,
-        (None, Some(header)) => header,
-        _ if form.manifests.is_some() => MediaType::from(OCI_INDEX),
-        _ if form.layers.is_some() => MediaType::from(OCI_MANIFEST),
-        _ => MediaType::from("application/vnd.docker.distribution.manifest.v1+json"),
-    })
 }
 
 /// Returns the digest of the image for a platform.
@@ -423,23 +254,5 @@ fn choose(index: &Index, reference: &ImageRef, wanted: &Platform) -> Result<Dige
         reference: reference.to_string(),
         wanted: Box::new(wanted.clone()),
         available: available.collect(),
-    })
-}
-
-pub(super) fn parse<T: DeserializeOwned>(
-    bytes: &[u8],
-    reference: &ImageRef,
-    what: &'static str,
-) -> Result<T, Error> {
-    json::from_slice(bytes).map_err(|source| {
-        let reference = reference.to_string();
-        match bytes.trim_ascii_start().first() {
-            Some(b'<') => Error::WebPage { reference, what },
-            _ => Error::Document {
-                reference,
-                what,
-                source,
-            },
-        }
     })
 }

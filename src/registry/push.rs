@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
-use reqwest::{Method, Response, StatusCode};
+use reqwest::{Method, Response};
 use url::Url;
 
 use crate::image::{Descriptor, Digest, ImageRef};
@@ -53,32 +53,6 @@ const REDIRECT_LIMIT: usize = 5;
 const WORTH_ASKING: u64 = 64 << 10;
 
 impl Client {
-    /// Tells whether a repository has a blob, as far as its registry says; one of another size is no such blob.
-    ///
-    /// Who may push but not read is told 403 here; that counts as no, since the upload will show.
-    async fn blob_exists(&self, image: &ImageRef, descriptor: &Descriptor) -> Result<bool, Error> {
-        let digest = &descriptor.digest;
-        let path = Target::Path(format!("/v2/{}/blobs/{digest}", image.repository));
-        let scope = Scope::push(&image.repository);
-        let request = Request::new(&image.registry, scope, Method::HEAD, path);
-        match self.send(&request).await {
-            Ok(response) => {
-                let size = response.headers().get(CONTENT_LENGTH);
-                let size: Option<u64> = size.and_then(|size| size.to_str().ok()?.parse().ok());
-                // 0 is what some say who do not know
-                let is_whole = size.is_none_or(|size| size == 0 || size == descriptor.size);
-                if !is_whole {
-                    self.note_damage(&image.registry, digest);
-                }
-                Ok(is_whole)
-            }
-            Err(error) => match error.status() {
-                Some(StatusCode::NOT_FOUND | StatusCode::FORBIDDEN) => Ok(false),
-                _ => Err(error),
-            },
-        }
-    }
-
     /// Brings a blob into a repository: by mounting if that is granted, not at all if it is there, else by upload.
     ///
     /// What was found to be damaged in the registry is uploaded in any case, and read back.
