@@ -278,6 +278,17 @@ fn a_password_is_sent_only_when_asked_for_and_a_refusal_ends_it() {
 }
 
 #[test]
+fn a_length_of_nothing_says_nothing() {
+    let net = net();
+    let server = open(|_, _| Reply::new(200));
+    let (client, image) = (client(&net, &[]), server.image("a"));
+    let blob = descriptor(&noise(12, 100_000));
+    let found = net.block_on(client.has_whole_blob(&image, &blob));
+    assert!(found.unwrap());
+    assert!(!client.is_damaged(&image.registry, &blob.digest));
+}
+
+#[test]
 fn documents_that_break_off_are_asked_for_again() {
     let net = net();
     let whole = r#"{"schemaVersion":1,"fsLayers":[]}"#;

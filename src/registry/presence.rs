@@ -1,7 +1,7 @@
 //! Whether a repository has a blob.
 
 use reqwest::header::CONTENT_LENGTH;
-use reqwest::{Method, StatusCode};
+use reqwest::{Method, Response, StatusCode};
 
 use crate::image::{Descriptor, ImageRef};
 
@@ -21,21 +21,14 @@ impl Client {
         let path = format!("/v2/{}/blobs/{}", image.repository, descriptor.digest);
         let scope = Scope::pull(&image.repository);
         let request = Request::new(&image.registry, scope, Method::HEAD, Target::Path(path));
-        let response = match self.send_once(&request, None).await {
-            Ok(response) => response,
+        match self.send_once(&request, None).await {
+            Ok(response) => Ok(self.is_whole(image, descriptor, &response)),
             Err(error) => match error.status() {
-                Some(StatusCode::NOT_FOUND) => return Ok(false),
-                Some(_) => return Ok(true),
-                None => return Err(error),
+                Some(StatusCode::NOT_FOUND) => Ok(false),
+                Some(_) => Ok(true),
+                None => Err(error),
             },
-        };
-        let size = response.headers().get(CONTENT_LENGTH);
-        let size: Option<u64> = size.and_then(|size| size.to_str().ok()?.parse().ok());
-        let is_whole = size.is_none_or(|size| size == descriptor.size);
-        if !is_whole {
-            self.note_damage(&image.registry, &descriptor.digest);
         }
-        Ok(is_whole)
     }
 
     /// Tells whether a repository has a blob, as far as its registry says; one of another size is no such blob.
@@ -51,20 +44,23 @@ impl Client {
         let scope = Scope::push(&image.repository);
         let request = Request::new(&image.registry, scope, Method::HEAD, path);
         match self.send(&request).await {
-            Ok(response) => {
-                let size = response.headers().get(CONTENT_LENGTH);
-                let size: Option<u64> = size.and_then(|size| size.to_str().ok()?.parse().ok());
-                // 0 is what some say who do not know
-                let is_whole = size.is_none_or(|size| size == 0 || size == descriptor.size);
-                if !is_whole {
-                    self.note_damage(&image.registry, digest);
-                }
-                Ok(is_whole)
-            }
+            Ok(response) => Ok(self.is_whole(image, descriptor, &response)),
             Err(error) => match error.status() {
                 Some(StatusCode::NOT_FOUND | StatusCode::FORBIDDEN) => Ok(false),
                 _ => Err(error),
             },
         }
+    }
+
+    /// Tells whether a registry that says to have a blob has all of it, as far as it says, and remembers it if not.
+    fn is_whole(&self, image: &ImageRef, descriptor: &Descriptor, response: &Response) -> bool {
+        let size = response.headers().get(CONTENT_LENGTH);
+        let size: Option<u64> = size.and_then(|size| size.to_str().ok()?.parse().ok());
+        // 0 is what some say who do not know
+        let is_whole = size.is_none_or(|size| size == 0 || size == descriptor.size);
+        if !is_whole {
+            self.note_damage(&image.registry, &descriptor.digest);
+        }
+        is_whole
     }
 }
