@@ -12,9 +12,9 @@ use crate::image::{Descriptor, Digester, ImageRef};
 
 use crate::log::transfer::Transfer;
 
+use super::answer::RequestLine;
 use super::auth::Scope;
 use super::client::{Client, Request, Target};
-use super::error::RequestLine;
 use super::pull::MIRROR_ATTEMPTS;
 use super::{Error, transfer};
 use crate::net::retry::Backoff;

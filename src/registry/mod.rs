@@ -11,6 +11,7 @@
 
 pub mod credentials;
 
+mod answer;
 mod auth;
 mod blob;
 mod catalog;
@@ -49,11 +50,12 @@ use std::sync::Arc;
 use crate::net::retry::Retry;
 use crate::store::SharedStore;
 
+pub use answer::{Answer, Code, RequestLine};
 pub use blob::Blob;
 pub use client::Client;
 pub use credentials::Credentials;
 pub use endpoints::Endpoints;
-pub use error::{Answer, Code, Error, RequestLine};
+pub use error::Error;
 pub use every::Member;
 pub use pull::RemoteImage;
 pub use push::{Pushed, Source};

@@ -101,7 +101,7 @@ impl Server {
             .expect("an absolute path joins any base")
     }
 
-    fn ping_line(&self) -> super::error::RequestLine {
+    fn ping_line(&self) -> super::answer::RequestLine {
         transfer::line(&self.registry, "", &Method::GET, &self.ping_url())
     }
 

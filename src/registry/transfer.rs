@@ -10,7 +10,8 @@ use url::Url;
 
 use crate::net::redact::redacted;
 
-use super::error::{Answer, Code, Error, RequestLine};
+use super::Error;
+use super::answer::{Answer, Code, RequestLine};
 use crate::net::retry::retry_after;
 
 /// Nothing received for this long means that the connection is dead.
