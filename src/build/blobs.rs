@@ -5,8 +5,7 @@ use std::io::Read;
 
 use crate::cache::{Hit, LayerCache, Origin};
 use crate::image::{Descriptor, Digest, ImageRef};
-use crate::output::push::Layers;
-use crate::output::{BlobSource, BoxError};
+use crate::output::{BlobSource, BoxError, Layers};
 use crate::store::BlobStore;
 
 /// Layers that were made here or belong to the base image, and cached ones that may be nowhere but in the cache.

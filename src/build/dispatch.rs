@@ -4,9 +4,8 @@ use std::sync::{Arc, Once};
 
 use super::bases::{Bases, base_image, origins};
 use crate::image::{Descriptor, Layer};
-use crate::output::BlobSource;
-use crate::output::push::Layers;
 use crate::output::uploads::Uploads;
+use crate::output::{BlobSource, Layers};
 use crate::plan::Plan;
 use crate::registry::Client;
 use crate::store::BlobStore;

@@ -10,8 +10,7 @@ use tracing::info;
 use super::product::index_family;
 use crate::image::{Descriptor, ImageRef, Platform};
 use crate::log::units;
-use crate::output::push::Layers;
-use crate::output::{BuiltImage, BuiltIndex, Product};
+use crate::output::{BuiltImage, BuiltIndex, Layers, Product};
 use crate::registry::{self, Client, Member};
 use crate::store::BlobStore;
 

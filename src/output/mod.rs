@@ -8,11 +8,11 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::image::{Descriptor, Digest, Family, ImageRef, Manifest, MediaType, json};
+use crate::image::{Descriptor, Digest, Family, Manifest, MediaType, json};
 use crate::layer;
 use crate::layout as image_layout;
 use crate::registry;
-use crate::store::{self, BlobStore};
+use crate::store;
 
 pub mod push;
 pub mod uploads;
@@ -28,10 +28,13 @@ pub mod saved;
 pub mod digest_files;
 
 pub mod file;
+
+mod blobs;
 mod product;
 
 pub mod annotations;
 
+pub use blobs::{BlobSource, BoxError, Layers};
 pub use product::{BuiltIndex, Product};
 
 /// An image as it leaves the build: its documents, byte for byte, and where the layers' bytes are.
@@ -79,29 +82,6 @@ impl BuiltImage {
         let mut seen = std::collections::BTreeSet::new();
         let layers = self.manifest.layers.iter();
         layers.filter(|layer| seen.insert(&layer.digest)).collect()
-    }
-}
-
-/// Why a blob could not be had; what it is depends on where the blob is.
-pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
-/// Where blobs come from: a store, a layout, or the registry that a base image was taken from.
-pub trait BlobSource: Send + Sync {
-    /// Opens a blob; the reader must fail at its end if size or digest are not those of the descriptor.
-    fn open(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send>, BoxError>;
-
-    /// Returns a repository that has the blob, so that a registry can mount it from there.
-    fn origin(&self, _: &Descriptor) -> Option<ImageRef> {
-        None
-    }
-}
-
-impl BlobSource for BlobStore {
-    fn open(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send>, BoxError> {
-        match self.verified(descriptor)? {
-            Some(blob) => Ok(Box::new(blob)),
-            None => Err(format!("it is not in `{}`", self.path().display()).into()),
-        }
     }
 }
 

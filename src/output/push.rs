@@ -1,18 +1,17 @@
 //! Images to registries: `--destination`.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Read};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt};
 
+use super::blobs::{BlobSource, InMemory};
 use super::uploads::{self, Uploads};
-use super::{BlobSource, BoxError, Error, Product};
-use crate::image::{Descriptor, Digest, ImageRef};
+use super::{Error, Product};
+use crate::image::{Descriptor, ImageRef};
 use crate::registry::{self, Client};
-use crate::store::BlobStore;
 
 /// A name to push to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -238,50 +237,19 @@ async fn push_blob(
     repositories.iter().map(result).collect()
 }
 
-/// A blob that is a document.
-struct InMemory(Bytes);
-
-impl BlobSource for InMemory {
-    fn open(&self, _: &Descriptor) -> Result<Box<dyn Read + Send>, BoxError> {
-        Ok(Box::new(io::Cursor::new(self.0.clone())))
-    }
-}
-
-/// Layers that were made here, and layers of base images that are still only in their registries.
-pub struct Layers {
-    pub store: BlobStore,
-    /// Where the base layers that were not downloaded are: [`RemoteImage::source`](registry::RemoteImage).
-    pub remote: BTreeMap<Digest, ImageRef>,
-    /// Pulls from there.
-    pub client: Client,
-}
-
-impl BlobSource for Layers {
-    fn open(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send>, BoxError> {
-        match (
-            self.store.verified(descriptor)?,
-            self.remote.get(&descriptor.digest),
-        ) {
-            (Some(blob), _) => Ok(Box::new(blob)),
-            (None, Some(image)) => Ok(Box::new(self.client.blob(image, descriptor))),
-            (None, None) => self.store.open(descriptor), // says where it is not
-        }
-    }
-
-    fn origin(&self, descriptor: &Descriptor) -> Option<ImageRef> {
-        self.remote.get(&descriptor.digest).cloned()
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+    use std::io;
+
     use super::*;
-    use crate::image::{DiffId, Family, ImageConfig, Platform, json};
+    use crate::image::{DiffId, Digest, Family, ImageConfig, Platform, json};
     use crate::net::Net;
-    use crate::output::BuiltImage;
+    use crate::output::{BuiltImage, Layers};
     use crate::registry::testing::{
         DockerRegistry, Protection, Reply, Scripted, client, descriptor, net, noise, source,
     };
+    use crate::store::BlobStore;
 
     fn destination(image: &ImageRef) -> Destination {
         Destination {

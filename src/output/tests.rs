@@ -6,7 +6,7 @@ use expect_test::expect;
 use super::*;
 use crate::image::{Compression, History, ImageConfig, Layer, Platform, RootFs};
 use crate::layer::{Entry, Kind, LayerPath, Limits, Reader, Time, Writer};
-use crate::store::LayerSink;
+use crate::store::{BlobStore, LayerSink};
 
 struct Fixture {
     directory: tempfile::TempDir,
