@@ -10,14 +10,13 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use reqsign::{CommandExecute, CommandOutput, Context, Env, FileRead, HttpSend};
-use reqwest::StatusCode;
 use reqwest::header::RETRY_AFTER;
 use tokio::net::TcpStream;
 use url::{Host, Url};
 
 use super::{Error, aws};
 use crate::net::redact::redacted;
-use crate::net::retry::{Backoff, Retry, retry_after};
+use crate::net::retry::{Backoff, Retry, is_transient, retry_after};
 use crate::net::{Environment, Net, Profile, Redirects};
 
 /// The environment of this process and the ways out of it; clones share what was learned.
@@ -179,10 +178,6 @@ async fn answer(
     *answer.status_mut() = response.status();
     *answer.headers_mut() = response.headers().clone();
     Ok(answer)
-}
-
-fn is_transient(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 408 | 425 | 429 | 500 | 502..=504)
 }
 
 /// Tells whether a URL means this machine or the services that a provider gives each of its machines.

@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use url::Url;
 
 use super::redact::redacted;
-use super::retry::{Backoff, Retry, retry_after};
+use super::retry::{Backoff, Retry, is_transient, retry_after};
 use super::{Error, Net, Profile, Secret};
 use crate::log::transfer::Transfer;
 
@@ -210,11 +210,6 @@ impl Asking {
             limit: STALL_LIMIT,
         }
     }
-}
-
-/// Tells whether an answer means that another try may fare better.
-fn is_transient(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 408 | 425 | 429 | 500 | 502..=504)
 }
 
 /// Returns what tells that a resource is still the same, for `If-Range`.

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use reqwest::StatusCode;
+
 /// Limits for one operation; both hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retry {
@@ -89,6 +91,14 @@ impl Backoff {
         // a server may wish for any number of seconds
         (since.elapsed().saturating_add(delay) <= self.retry.budget).then_some(delay)
     }
+}
+
+/// Tells whether an answer means that another try may fare better.
+pub fn is_transient(status: StatusCode) -> bool {
+    matches!(
+        status.as_u16(),
+        408 | 425 | 429 | 499 | 500 | 502 | 503 | 504 | 522
+    )
 }
 
 /// Reads a `Retry-After` header: seconds, or a date.

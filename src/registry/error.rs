@@ -9,6 +9,7 @@ use reqwest::StatusCode;
 
 use crate::causes;
 use crate::image::{self, Digest, Platform};
+use crate::net::retry::is_transient;
 use crate::net::tls_error;
 
 use super::answer::{Answer, Code, RequestLine};
@@ -235,14 +236,6 @@ impl Error {
             _ => None,
         }
     }
-}
-
-/// Tells whether an answer means that another try may fare better.
-pub(super) fn is_transient(status: StatusCode) -> bool {
-    matches!(
-        status.as_u16(),
-        408 | 429 | 499 | 500 | 502 | 503 | 504 | 522
-    )
 }
 
 fn transport_help(registry: &str, source: &reqwest::Error) -> Option<String> {

@@ -63,6 +63,7 @@ fn passing_failures_are_retried_and_definite_ones_are_not() {
     let cases = [
         // status  tries
         (408,      4),
+        (425,      4),
         (429,      4),
         (499,      4),
         (500,      4),

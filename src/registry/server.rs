@@ -9,10 +9,11 @@ use fs_err as fs;
 use reqwest::{Method, Response, StatusCode};
 use url::Url;
 
+use crate::net::retry::is_transient;
 use crate::net::{Identity, Net, Profile, Redirects, Secret};
 
 use super::auth::Challenge;
-use super::{ClientCertificate, Error, Options, error, transfer};
+use super::{ClientCertificate, Error, Options, transfer};
 
 /// A registry that has answered once.
 pub(super) struct Server {
@@ -79,7 +80,7 @@ impl Server {
         let status = response.status();
         if status == StatusCode::UNAUTHORIZED {
             server.set_challenges(Challenge::parse(response.headers()));
-        } else if status.is_server_error() || error::is_transient(status) {
+        } else if status.is_server_error() || is_transient(status) {
             let line = server.ping_line();
             transfer::check(response, &line, super::credentials::ANONYMOUS).await?;
         }
