@@ -18,6 +18,8 @@ const USER: &str = "00000000-0000-0000-0000-000000000000";
 const OWN_RESOURCE: &str = "https://containerregistry.azure.net";
 /// How long an identity token holds if it does not say.
 const UNKNOWN_LIFE: u64 = 3600;
+/// What a build can need.
+const LONGEST_LIFE: u64 = 24 * 3600;
 
 /// Returns the Azure that a registry's host belongs to, which must be exactly what Azure calls its registries.
 pub(super) fn realm(host: &str) -> Option<Realm> {
@@ -81,10 +83,28 @@ async fn exchange(
         .body(form(&pairs))
         .expect("the host was checked");
     let answer: Answer = azure::exchange(at, request, "the JSON of an identity token").await?;
-    let life = azure::remaining_life(&answer.refresh_token).unwrap_or(UNKNOWN_LIFE);
+    let expires = end_of(&answer.refresh_token);
     let credential = Credential::Identity {
         username: USER.to_owned(),
         token: Secret::new(answer.refresh_token),
     };
-    Ok((credential, Instant::now() + Duration::from_secs(life / 2)))
+    Ok((credential, expires))
+}
+
+/// Returns until when an identity token is used: for half of the life that it says to have.
+fn end_of(token: &str) -> Instant {
+    let life = azure::remaining_life(token).unwrap_or(UNKNOWN_LIFE);
+    Instant::now() + Duration::from_secs(life.min(LONGEST_LIFE) / 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_life_is_too_long() {
+        let token = "e30.eyJleHAiOjE4NDQ2NzQ0MDczNzA5NTUxNjE1fQ.x"; // `exp` is the largest number
+        let left = end_of(token).duration_since(Instant::now());
+        assert!(left <= Duration::from_secs(LONGEST_LIFE / 2));
+    }
 }
