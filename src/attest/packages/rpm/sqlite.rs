@@ -31,6 +31,12 @@ struct Database<'b> {
     usable: usize,
 }
 
+/// What of a file was not looked at yet: a tree in a ring ends, and rows that lie on one another take no more memory than the file.
+struct Room {
+    pages: usize,
+    bytes: usize,
+}
+
 impl<'b> Database<'b> {
     fn open(bytes: &'b [u8]) -> Option<Self> {
         if !bytes.starts_with(MAGIC) {
@@ -69,20 +75,23 @@ impl<'b> Database<'b> {
     /// Returns the rows of the table that begins at a page.
     fn rows(&self, root: usize) -> Option<Vec<Vec<u8>>> {
         let mut rows = Vec::new();
-        let mut pages = self.bytes.len() / self.page;
-        self.collect(root, DEPTH, &mut pages, &mut rows)?;
+        let mut room = Room {
+            pages: self.bytes.len() / self.page,
+            bytes: self.bytes.len(),
+        };
+        self.collect(root, DEPTH, &mut room, &mut rows)?;
         Some(rows)
     }
 
-    /// Takes the rows below a page; `pages` is how many may still be looked at, so that a tree in a ring ends.
+    /// Takes the rows below a page.
     fn collect(
         &self,
         number: usize,
         depth: usize,
-        pages: &mut usize,
+        room: &mut Room,
         rows: &mut Vec<Vec<u8>>,
     ) -> Option<()> {
-        *pages = pages.checked_sub(1)?;
+        room.pages = room.pages.checked_sub(1)?;
         let page = self.page(number)?;
         // the first page begins with the head of the file
         let head = page.get(if number == 1 { 100 } else { 0 }..)?;
@@ -95,15 +104,17 @@ impl<'b> Database<'b> {
         match *head.first()? {
             LEAF => {
                 for cell in cells {
-                    rows.push(self.payload(cell?)?);
+                    let row = self.payload(cell?)?;
+                    room.bytes = room.bytes.checked_sub(row.len())?;
+                    rows.push(row);
                 }
             }
             INTERIOR => {
                 let depth = depth.checked_sub(1)?;
                 for cell in cells {
-                    self.collect(cell?.big(0)?, depth, pages, rows)?;
+                    self.collect(cell?.big(0)?, depth, room, rows)?;
                 }
-                self.collect(head.big(8)?, depth, pages, rows)?;
+                self.collect(head.big(8)?, depth, room, rows)?;
             }
             _ => return None,
         }
@@ -174,4 +185,44 @@ fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAGE: usize = 512;
+
+    /// Makes a leaf that refers `count` times to one row, whose columns are these texts of less than 58 bytes.
+    fn leaf(start: usize, count: u16, columns: &[&[u8]]) -> Vec<u8> {
+        let mut row = vec![columns.len() as u8 + 1];
+        row.extend(columns.iter().map(|column| 13 + 2 * column.len() as u8));
+        row.extend(columns.concat());
+        let cell = [&[row.len() as u8, 1], &row[..]].concat();
+        let place = PAGE - cell.len();
+        let mut page = vec![0; start];
+        page.extend([LEAF, 0, 0]);
+        page.extend(count.to_be_bytes());
+        page.extend([0; 3]);
+        for _ in 0..count {
+            page.extend((place as u16).to_be_bytes());
+        }
+        page.resize(place, 0);
+        page.extend(cell);
+        page
+    }
+
+    #[test]
+    fn rows_take_no_more_memory_than_the_file() {
+        let schema: [&[u8]; 4] = [b"table", b"Packages", b"Packages", b"\x02"];
+        let database = |count| {
+            let mut file = leaf(100, 1, &schema);
+            file[..16].copy_from_slice(MAGIC);
+            file[16..18].copy_from_slice(&(PAGE as u16).to_be_bytes());
+            file.extend(leaf(0, count, &[b"", &[7; 50]]));
+            file
+        };
+        assert_eq!(blobs(&database(1)), Some(vec![vec![7; 50]]));
+        assert_eq!(blobs(&database(100)), None);
+    }
 }
