@@ -7,7 +7,7 @@ use tar::EntryType;
 
 use crate::support::crafted::{self, Member};
 use crate::support::registry::{PASSWORD, USER};
-use crate::support::{Finished, Image, Registry, Reply, Sandbox, Web, tool};
+use crate::support::{Registry, Reply, Sandbox, Web, tool};
 use executor::image::Digest;
 
 /// A context as a tar that `options` compress, in which `app` is a directory with a Dockerfile too.
@@ -41,30 +41,12 @@ fn packed(t: &Sandbox, name: &str, options: &[&str]) -> String {
     path.to_owned()
 }
 
-fn run(t: &Sandbox, context: &str, args: &[&str]) -> Finished {
-    let tag = t.tag("app");
-    let all = [
-        "--log-format=text",
-        "--context",
-        context,
-        "--destination",
-        &tag,
-    ];
-    let finished = t.executor(all.iter().chain(args));
-    assert_eq!(t.kaniko_dir(), "", "nothing left in the kaniko dir");
-    finished
-}
-
-fn pull(t: &Sandbox) -> Image {
-    Image::pull(&t.registry, &t.tag("app"))
-}
-
 #[test]
 fn archives_of_every_compression() {
     let t = Sandbox::new();
     for option in ["-S", "--gzip", "--zstd", "--bzip2", "--xz"] {
         let archive = packed(&t, "context.tar.gz", &[option]);
-        run(&t, &format!("tar://{archive}"), &[]).succeeded();
+        t.build_from(&format!("tar://{archive}"), &[]).succeeded();
         expect![[r#"
             d 0755 0:0 c/
             d 0755 0:0 c/app/
@@ -73,20 +55,22 @@ fn archives_of_every_compression() {
             f 0644 0:0 5 c/app/deep/file
             l 0777 0:0 c/link -> app
         "#]]
-        .assert_eq(&pull(&t).layer(0));
+        .assert_eq(&t.pull().layer(0));
     }
-    run(&t, "tar://../context.tar.gz", &[]).succeeded();
+    t.build_from("tar://../context.tar.gz", &[]).succeeded();
     for sub_path in ["app", "/link"] {
         let archive = format!("tar://{}", t.path("context.tar.gz").display());
-        run(&t, &archive, &["--context-sub-path", sub_path]).succeeded();
-        assert_eq!(pull(&t).text("d/file"), "deep\n");
+        t.build_from(&archive, &["--context-sub-path", sub_path])
+            .succeeded();
+        assert_eq!(t.pull().text("d/file"), "deep\n");
     }
     let archive = format!("tar://{}", t.path("context.tar.gz").display());
     for sub_path in ["nothing", "link/Dockerfile"] {
-        run(&t, &archive, &["--context-sub-path", sub_path])
+        t.build_from(&archive, &["--context-sub-path", sub_path])
             .failed(1, &format!("there is no directory `{sub_path}`"));
     }
-    run(&t, "tar:///no/such.tar", &[]).failed(1, "/no/such.tar");
+    t.build_from("tar:///no/such.tar", &[])
+        .failed(1, "/no/such.tar");
 }
 
 #[test]
@@ -102,10 +86,10 @@ fn an_archive_from_standard_input() {
     assert!(output.status.success(), "{output:?}");
     let log = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(log.contains("To simulate EOF and exit, press 'Ctrl+D'"));
-    assert_eq!(pull(&t).text("c/app/deep/file"), "deep\n");
+    assert_eq!(t.pull().text("c/app/deep/file"), "deep\n");
     // standard input is a device here
     let message = "no data found.. don't forget to add the '--interactive, -i' flag";
-    run(&t, "tar://stdin", &[]).failed(1, message);
+    t.build_from("tar://stdin", &[]).failed(1, message);
 }
 
 #[test]
@@ -143,10 +127,10 @@ fn archives_that_do_harm_or_are_none() {
     let context = format!("tar://{}", path.display());
     for (content, message) in cases {
         fs_err::write(&path, content).unwrap();
-        run(&t, &context, &[]).failed(1, message);
+        t.build_from(&context, &[]).failed(1, message);
     }
     fs_err::write(&path, through_link).unwrap();
-    run(&t, &context, &[]);
+    t.build_from(&context, &[]);
     assert!(!outside.join("new").exists());
 }
 
@@ -156,7 +140,9 @@ fn archives_and_dockerfiles_from_a_server() {
     let archive = fs_err::read(packed(&t, "context.tar.gz", &["--gzip"])).unwrap();
     let web = Web::with(archive);
     let url = web.url("/context.tar.gz?token=hidden");
-    let finished = run(&t, &url.replace("http://", "http://user:hidden@"), &[]).succeeded();
+    let finished = t
+        .build_from(&url.replace("http://", "http://user:hidden@"), &[])
+        .succeeded();
     for line in ["Retrieving", "Retrieved", "Extracted"] {
         let line = format!("{line} https tar file");
         assert!(finished.stderr.contains(&line), "{finished}");
@@ -167,21 +153,24 @@ fn archives_and_dockerfiles_from_a_server() {
         web.seen()[0].headers["authorization"],
         "Basic dXNlcjpoaWRkZW4="
     );
-    assert_eq!(pull(&t).text("c/app/deep/file"), "deep\n");
-    run(&t, &url, &["--context-sub-path=app"]).succeeded();
-    assert_eq!(pull(&t).text("d/file"), "deep\n");
+    assert_eq!(t.pull().text("c/app/deep/file"), "deep\n");
+    t.build_from(&url, &["--context-sub-path=app"]).succeeded();
+    assert_eq!(t.pull().text("d/file"), "deep\n");
 
     let missing = Web::new(|_| Reply::new(404));
-    let finished = run(&t, &missing.url("/c.tar.gz?token=hidden"), &[]);
+    let finished = t.build_from(&missing.url("/c.tar.gz?token=hidden"), &[]);
     let finished = finished.failed(1, "HTTPSTar bad status from server: 404 Not Found");
     assert!(!finished.stderr.contains("hidden"), "{finished}");
 
     let other = Web::with("FROM scratch\nCOPY app/deep/file /other\n");
-    run(&t, &url, &["-f", &other.url("/a/My.Dockerfile")]).succeeded();
-    assert_eq!(pull(&t).text("other"), "deep\n");
+    t.build_from(&url, &["-f", &other.url("/a/My.Dockerfile")])
+        .succeeded();
+    assert_eq!(t.pull().text("other"), "deep\n");
     let broken = Web::with("FROM scratch\nFOO\n");
-    run(&t, &url, &["-f", &broken.url("/My.Dockerfile")]).failed(1, "--> My.Dockerfile:2");
-    run(&t, &url, &["-f", &missing.url("/f")]).failed(1, "request failed: 404 Not Found");
+    t.build_from(&url, &["-f", &broken.url("/My.Dockerfile")])
+        .failed(1, "--> My.Dockerfile:2");
+    t.build_from(&url, &["-f", &missing.url("/f")])
+        .failed(1, "request failed: 404 Not Found");
 }
 
 #[test]
@@ -229,21 +218,22 @@ fn a_download_that_breaks_is_resumed() {
     };
     for ranges in [true, false] {
         let web = serve(ranges, false);
-        run(&t, &web.url("/c.tar"), &[]).succeeded();
+        t.build_from(&web.url("/c.tar"), &[]).succeeded();
         assert_eq!(
-            fs_err::read(pull(&t).unpack().join("noise")).unwrap(),
+            fs_err::read(t.pull().unpack().join("noise")).unwrap(),
             noise
         );
         assert_eq!(web.seen().len(), 3);
     }
-    run(&t, &serve(true, true).url("/c.tar"), &[]).failed(1, "the connection broke after");
+    t.build_from(&serve(true, true).url("/c.tar"), &[])
+        .failed(1, "the connection broke after");
     // no answer at first
     let (archive, count) = (archive.clone(), AtomicUsize::new(0));
     let busy = Web::new(move |_| match count.fetch_add(1, Ordering::Relaxed) {
         0 => Reply::new(503),
         _ => Reply::ok(archive.clone()),
     });
-    run(&t, &busy.url("/c.tar"), &[]).succeeded();
+    t.build_from(&busy.url("/c.tar"), &[]).succeeded();
 }
 
 #[test]
@@ -338,16 +328,17 @@ fn certificates_of_private_authorities() {
     let url = format!("https://{USER}:{PASSWORD}@{host}/v2/source/blobs/{blob}");
     // flags about registries are not about contexts and ADD
     for flag in [trusted.as_str(), "--skip-tls-verify"] {
-        let refused = run(&t, &url, &[flag]).failed(1, "SSL_CERT_FILE");
+        let refused = t.build_from(&url, &[flag]).failed(1, "SSL_CERT_FILE");
         assert!(!refused.stderr.contains("Retrying"), "{refused}");
         t.dockerfile(&format!("FROM scratch\nADD {url} /\n"));
         t.build(["--no-push", flag]).failed(1, "SSL_CERT_FILE");
     }
     let git = format!("https://{host}/a.git");
-    run(&t, &git, &[]).failed(1, "SSL_CERT_FILE");
+    t.build_from(&git, &[]).failed(1, "SSL_CERT_FILE");
     let option = "--git=insecure-skip-tls=true";
-    run(&t, &git, &[option]).failed(1, "/a.git answered 404");
+    t.build_from(&git, &[option])
+        .failed(1, "/a.git answered 404");
     t.env("SSL_CERT_FILE", ca);
-    run(&t, &url, &[]).succeeded();
+    t.build_from(&url, &[]).succeeded();
     t.build(["--no-push"]).succeeded();
 }

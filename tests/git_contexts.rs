@@ -1,11 +1,10 @@
 //! Contexts that are git repositories, from git's own server.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use crate::support::web::Request;
-use crate::support::{Finished, Image, Reply, Sandbox, Web, tool_in};
+use crate::support::{Reply, Sandbox, Web, fed, tool_in};
 
 /// Serves the repositories below `root` as git's CGI program does, to who knows `login` if there is one.
 pub fn serve(root: PathBuf, login: Option<&'static str>) -> Web {
@@ -26,7 +25,8 @@ fn backend(root: &Path, request: &Request) -> Reply {
         .split_once('?')
         .unwrap_or((&request.target, ""));
     let header = |name: &str| request.headers.get(name).cloned().unwrap_or_default();
-    let mut child = Command::new("git")
+    let mut command = Command::new("git");
+    command
         .arg("http-backend")
         .env("GIT_PROJECT_ROOT", root)
         .env("GIT_HTTP_EXPORT_ALL", "1")
@@ -38,18 +38,8 @@ fn backend(root: &Path, request: &Request) -> Reply {
         .env("PATH_INFO", path)
         .env("QUERY_STRING", query)
         .env("CONTENT_TYPE", header("content-type"))
-        .env("CONTENT_LENGTH", request.body.len().to_string())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(&request.body)
-        .unwrap();
-    let output = child.wait_with_output().unwrap().stdout;
+        .env("CONTENT_LENGTH", request.body.len().to_string());
+    let output = fed(&mut command, &request.body).stdout;
     let end = output.windows(4).position(|w| w == b"\r\n\r\n").unwrap();
     let head = String::from_utf8_lossy(&output[..end]).into_owned();
     let mut reply = Reply::ok(&output[end + 4..]);
@@ -136,24 +126,6 @@ pub fn repositories(t: &Sandbox) -> Repositories {
     Repositories { root, first }
 }
 
-pub fn build(t: &Sandbox, context: &str, args: &[&str]) -> Finished {
-    let tag = t.tag("app");
-    let all = [
-        "--log-format=text",
-        "--context",
-        context,
-        "--destination",
-        &tag,
-    ];
-    let finished = t.executor(all.iter().chain(args));
-    assert_eq!(t.kaniko_dir(), "", "nothing left in the kaniko dir");
-    finished
-}
-
-pub fn pull(t: &Sandbox) -> Image {
-    Image::pull(&t.registry, &t.tag("app"))
-}
-
 #[test]
 fn every_way_to_name_a_commit() {
     let t = Sandbox::new();
@@ -189,25 +161,29 @@ fn every_way_to_name_a_commit() {
         let options = [format!("--git={option}")];
         let options: Vec<&str> = options.iter().map(String::as_str).collect();
         let given = if option.is_empty() { &[][..] } else { &options };
-        build(&t, &context, given).succeeded();
-        let image = pull(&t);
+        t.build_from(&context, given).succeeded();
+        let image = t.pull();
         assert_eq!(image.text("version"), version, "{fragment} {option}");
         assert_eq!(image.text("HEAD"), head, "{fragment} {option}");
         // a server that knows only the protocol's old version
         let context = format!("{}{fragment}", old.url("/app.git"));
-        build(&t, &context, given).succeeded();
-        let image = pull(&t);
+        t.build_from(&context, given).succeeded();
+        let image = t.pull();
         assert_eq!(image.text("version"), version, "{fragment} {option}");
         assert_eq!(image.text("HEAD"), head, "{fragment} {option}");
     }
-    build(&t, &format!("{url}#main:sub"), &[]).succeeded();
-    assert_eq!(pull(&t).text("here"), "here");
-    build(&t, &url, &["--context-sub-path=sub"]).succeeded();
-    build(&t, &format!("{url}#none"), &[]).failed(1, "there is no `");
-    build(&t, &url, &["--git=branch=none"]).failed(1, "invalid branch: none");
-    build(&t, &web.url("/none.git"), &[]).failed(1, "/none.git answered 404");
+    t.build_from(&format!("{url}#main:sub"), &[]).succeeded();
+    assert_eq!(t.pull().text("here"), "here");
+    t.build_from(&url, &["--context-sub-path=sub"]).succeeded();
+    t.build_from(&format!("{url}#none"), &[])
+        .failed(1, "there is no `");
+    t.build_from(&url, &["--git=branch=none"])
+        .failed(1, "invalid branch: none");
+    t.build_from(&web.url("/none.git"), &[])
+        .failed(1, "/none.git answered 404");
     let page = Web::with("<html>no git");
-    build(&t, &page.url("/a.git"), &[]).failed(1, "cannot clone the repository");
+    t.build_from(&page.url("/a.git"), &[])
+        .failed(1, "cannot clone the repository");
 }
 
 #[test]
@@ -215,9 +191,11 @@ fn submodules_come_when_asked_for() {
     let t = Sandbox::new();
     let web = serve(repositories(&t).root, None);
     let url = web.url("/outer.git");
-    build(&t, &url, &["--git=recurse-submodules=true"]).succeeded();
-    assert_eq!(pull(&t).text("version"), "second");
-    build(&t, &url, &[]).failed(1, "\"/inner/version\": not found");
+    t.build_from(&url, &["--git=recurse-submodules=true"])
+        .succeeded();
+    assert_eq!(t.pull().text("version"), "second");
+    t.build_from(&url, &[])
+        .failed(1, "\"/inner/version\": not found");
 }
 
 #[test]
@@ -226,24 +204,28 @@ fn private_repositories() {
     let root = repositories(&t).root;
     // sesame and no password
     let web = serve(root.clone(), Some("Basic c2VzYW1lOg=="));
-    let refused = build(&t, &web.url("/app.git"), &[]).failed(1, "answered 401");
+    let refused = t
+        .build_from(&web.url("/app.git"), &[])
+        .failed(1, "answered 401");
     assert!(refused.stderr.contains("GIT_TOKEN"), "{refused}");
     let typed = web.url("/app.git").replace("http://", "http://sesame@");
-    let finished = build(&t, &typed, &[]).succeeded();
+    let finished = t.build_from(&typed, &[]).succeeded();
     assert!(!finished.stderr.contains("sesame"), "{finished}");
     t.env("GIT_TOKEN", "sesame");
     t.env("GIT_PULL_METHOD", "http");
     let git_url = web.url("/app.git").replace("http://", "git://");
-    let finished = build(&t, &git_url, &["--verbosity=debug"]).succeeded();
+    let finished = t.build_from(&git_url, &["--verbosity=debug"]).succeeded();
     assert!(!finished.stderr.contains("sesame"), "{finished}");
     let mut t = Sandbox::new();
     // me and sesame
     let web = serve(root, Some("Basic bWU6c2VzYW1l"));
     t.env("GIT_USERNAME", "me");
     t.env("GIT_PASSWORD", "sesame");
-    build(&t, &web.url("/app.git"), &[]).succeeded();
+    t.build_from(&web.url("/app.git"), &[]).succeeded();
     t.env("GIT_TOKEN", "wrong-token");
-    let refused = build(&t, &web.url("/app.git"), &[]).failed(1, "answered 401");
+    let refused = t
+        .build_from(&web.url("/app.git"), &[])
+        .failed(1, "answered 401");
     assert!(!refused.stderr.contains("wrong-token"), "{refused}");
 }
 
@@ -259,8 +241,8 @@ fn a_repository_that_has_moved_is_followed() {
     let new = serve(root.clone(), None);
     let target = new.url("/app.git");
     let old = Web::new(move |request| moved(request, &target).unwrap_or(Reply::new(404)));
-    build(&t, &old.url("/old.git"), &[]).succeeded();
-    assert_eq!(pull(&t).text("version"), "second");
+    t.build_from(&old.url("/old.git"), &[]).succeeded();
+    assert_eq!(t.pull().text("version"), "second");
     let login = "Basic c2VzYW1lOg=="; // sesame and no password
     assert_eq!(old.seen()[0].headers["authorization"], login);
     for request in new.seen() {
@@ -275,7 +257,7 @@ fn a_repository_that_has_moved_is_followed() {
             None => Reply::new(401),
         }
     });
-    build(&t, &web.url("/old.git"), &[]).succeeded();
+    t.build_from(&web.url("/old.git"), &[]).succeeded();
 }
 
 #[test]
@@ -284,12 +266,13 @@ fn a_commit_has_a_time() {
     let made = repositories(&t);
     let web = serve(made.root.clone(), None);
     let url = web.url("/app.git");
-    build(&t, &url, &["--build-arg=SOURCE_DATE_EPOCH=context"]).succeeded();
+    t.build_from(&url, &["--build-arg=SOURCE_DATE_EPOCH=context"])
+        .succeeded();
     let app = made.root.join("app.git");
     let seconds = git(&app, &["log", "-1", "--format=%ct", "main"]);
     let time = time::OffsetDateTime::from_unix_timestamp(seconds.parse().unwrap()).unwrap();
     let format = &time::format_description::well_known::Rfc3339;
-    assert_eq!(pull(&t).config["created"], time.format(format).unwrap());
+    assert_eq!(t.pull().config["created"], time.format(format).unwrap());
 }
 
 #[test]
@@ -319,7 +302,8 @@ fn an_archive_has_a_time() {
         }
         let web = Web::new(move |_| reply.clone());
         let url = web.url("/context.tar");
-        build(&t, &url, &["--build-arg=SOURCE_DATE_EPOCH=context"]).succeeded();
-        assert_eq!(pull(&t).config["created"], time);
+        t.build_from(&url, &["--build-arg=SOURCE_DATE_EPOCH=context"])
+            .succeeded();
+        assert_eq!(t.pull().config["created"], time);
     }
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use crate::git_contexts::{build, git, pull, repositories};
+use crate::git_contexts::{git, repositories};
 use crate::support::inetd::{Sshd, git_daemon, keygen, user};
 use crate::support::{Sandbox, tool};
 
@@ -48,17 +48,18 @@ fn every_way_to_name_a_commit_in_both_versions() {
             let options = [format!("--git={option}")];
             let options: Vec<&str> = options.iter().map(String::as_str).collect();
             let given = if option.is_empty() { &[][..] } else { &options };
-            build(&t, &format!("{url}{fragment}"), given).succeeded();
-            let image = pull(&t);
+            t.build_from(&format!("{url}{fragment}"), given).succeeded();
+            let image = t.pull();
             assert_eq!(image.text("version"), *version, "{name} {fragment}");
             assert_eq!(image.text("HEAD"), *head, "{name} {fragment}");
         }
-        build(&t, &format!("{url}#main:sub"), &[]).succeeded();
-        assert_eq!(pull(&t).text("here"), "here");
+        t.build_from(&format!("{url}#main:sub"), &[]).succeeded();
+        assert_eq!(t.pull().text("here"), "here");
         let none = "0123456789012345678901234567890123456789";
-        build(&t, &format!("{url}#{none}"), &[]).failed(1, none);
+        t.build_from(&format!("{url}#{none}"), &[]).failed(1, none);
         let missing = sshd.url(&made.root.join("none.git"));
-        build(&t, &missing, &[]).failed(1, "does not appear to be a git repository");
+        t.build_from(&missing, &[])
+            .failed(1, "does not appear to be a git repository");
         fs_err::remove_file(&key).unwrap();
         fs_err::remove_file(key.with_extension("pub")).unwrap();
     }
@@ -85,21 +86,23 @@ fn every_kind_of_key() {
     ];
     for (name, args) in cases {
         let key = befriend(&t, &sshd, name, args);
-        build(&t, &url, &[]).succeeded();
-        assert_eq!(pull(&t).text("version"), "second", "{name} {args:?}");
+        t.build_from(&url, &[]).succeeded();
+        assert_eq!(t.pull().text("version"), "second", "{name} {args:?}");
         fs_err::remove_file(&key).unwrap();
         fs_err::remove_file(format!("{}.pub", key.display())).unwrap();
     }
-    let refused = build(&t, &url, &[]).failed(1, "lets nobody in as");
+    let refused = t.build_from(&url, &[]).failed(1, "lets nobody in as");
     assert!(refused.stderr.contains("GIT_SSH_COMMAND"), "{refused}");
     let key = t.path("home/.ssh/id_rsa");
     keygen(&key, &["-t", "rsa", "-b", "2048"]);
     let message = format!("`{}` (refused)", key.display());
-    build(&t, &url, &[]).failed(1, &message);
+    t.build_from(&url, &[]).failed(1, &message);
     fs_err::remove_file(&key).unwrap();
     keygen(&key, &["-t", "ed25519", "-N", "secret"]);
     sshd.admit(&key);
-    let refused = build(&t, &url, &[]).failed(1, "id_rsa` (it has a passphrase)");
+    let refused = t
+        .build_from(&url, &[])
+        .failed(1, "id_rsa` (it has a passphrase)");
     assert!(refused.stderr.contains("ssh-keygen -p"), "{refused}");
 }
 
@@ -116,7 +119,7 @@ fn a_server_whose_only_host_key_is_rsa() {
         let kind = ["-t", "rsa", "-b", "2048"];
         let sshd = Sshd::with_host_key(t.path(name), settings, &kind);
         let key = befriend(&t, &sshd, "id_ed25519", &["-t", "ed25519"]);
-        let finished = build(&t, &sshd.url(&path), &[]);
+        let finished = t.build_from(&sshd.url(&path), &[]);
         match name {
             "sha1" => drop(finished.failed(1, "cannot talk to 127.0.0.1")),
             _ => drop(finished.succeeded()),
@@ -126,7 +129,8 @@ fn a_server_whose_only_host_key_is_rsa() {
         let other = fs_err::read_to_string(t.path("other.pub")).unwrap();
         know(&t, &format!("[127.0.0.1]:{} {other}", sshd.port));
         if name != "sha1" {
-            build(&t, &sshd.url(&path), &[]).failed(1, "is another one than line 1 of");
+            t.build_from(&sshd.url(&path), &[])
+                .failed(1, "is another one than line 1 of");
         }
         for file in [
             t.path("other"),
@@ -184,13 +188,13 @@ fn servers_must_be_known() {
     // as `ssh-keyscan -H` writes it
     tool("ssh-keygen", ["-q", "-H", "-f", known.to_str().unwrap()]);
     assert!(fs_err::read_to_string(&known).unwrap().starts_with("|1|"));
-    build(&t, &url, &[]).succeeded();
+    t.build_from(&url, &[]).succeeded();
     know(&t, "");
     let message = format!(
         "the host key of [127.0.0.1]:{} is not known: ssh-ed25519 SHA256:",
         sshd.port
     );
-    let refused = build(&t, &url, &[]).failed(1, &message);
+    let refused = t.build_from(&url, &[]).failed(1, &message);
     assert!(refused.stderr.contains("ssh-keyscan"), "{refused}");
     assert!(
         refused.stderr.contains(known.to_str().unwrap()),
@@ -202,9 +206,9 @@ fn servers_must_be_known() {
     let changed = format!("# mine\n[127.0.0.1]:{} {other}", sshd.port);
     know(&t, &changed);
     let message = format!("is another one than line 2 of `{}` says", known.display());
-    build(&t, &url, &[]).failed(1, &message);
+    t.build_from(&url, &[]).failed(1, &message);
     know(&t, &format!("@revoked {}", sshd.known_host()));
-    build(&t, &url, &[]).failed(1, "is revoked by line 1 of");
+    t.build_from(&url, &[]).failed(1, "is revoked by line 1 of");
     for (option, file, works) in [
         ("accept-new", "", true),
         ("accept-new", &changed, false),
@@ -216,7 +220,7 @@ fn servers_must_be_known() {
             "GIT_SSH_COMMAND",
             format!("ssh -o StrictHostKeyChecking={option}"),
         );
-        let finished = build(&t, &url, &[]);
+        let finished = t.build_from(&url, &[]);
         match works {
             true => assert!(finished.succeeded().stderr.contains("the host key of")),
             false => drop(finished.failed(1, "the host key of")),
@@ -226,7 +230,7 @@ fn servers_must_be_known() {
     fs_err::write(&elsewhere, sshd.known_host()).unwrap();
     let command = format!("ssh -o UserKnownHostsFile={}", elsewhere.display());
     t.env("GIT_SSH_COMMAND", command);
-    build(&t, &url, &[]).succeeded();
+    t.build_from(&url, &[]).succeeded();
 }
 
 #[test]
@@ -237,12 +241,13 @@ fn settings_of_command_and_file() {
     let key = befriend(&t, &sshd, "special key", &["-t", "ed25519"]);
     let path = made.root.join("app.git");
     let shown = key.display();
-    build(&t, &sshd.url(&path), &[]).failed(1, "lets nobody in as");
+    t.build_from(&sshd.url(&path), &[])
+        .failed(1, "lets nobody in as");
     t.env(
         "GIT_SSH_COMMAND",
         format!("ssh -i '{shown}' -v -o BatchMode=yes"),
     );
-    build(&t, &sshd.url(&path), &[]).succeeded();
+    t.build_from(&sshd.url(&path), &[]).succeeded();
     // a short name for the server, as in a file that a CI system writes
     let short = format!("{}@repo:{}#dev", user(), path.display());
     let port = sshd.port;
@@ -250,20 +255,24 @@ fn settings_of_command_and_file() {
         "GIT_SSH_COMMAND",
         format!("ssh -p {port} -o HostName=127.0.0.1 -i \"{shown}\""),
     );
-    build(&t, &short, &[]).succeeded();
-    assert_eq!(pull(&t).text("version"), "developed");
+    t.build_from(&short, &[]).succeeded();
+    assert_eq!(t.pull().text("version"), "developed");
     t.env("GIT_SSH_COMMAND", "");
     let config =
         format!("Host repo\n  HostName 127.0.0.1\n  Port {port}\n  IdentityFile \"{shown}\"\n");
     let file = t.path("home/.ssh/config");
     fs_err::write(&file, &config).unwrap();
-    build(&t, &short, &[]).succeeded();
+    t.build_from(&short, &[]).succeeded();
     fs_err::write(&file, config + "  ProxyJump other\n").unwrap();
-    build(&t, &short, &[]).failed(1, "`proxyjump other` is not built in");
+    t.build_from(&short, &[])
+        .failed(1, "`proxyjump other` is not built in");
     t.env("GIT_SSH_COMMAND", "plink -batch");
-    build(&t, &short, &[]).failed(1, "it runs `plink`, and only `ssh` is built in");
+    t.build_from(&short, &[])
+        .failed(1, "it runs `plink`, and only `ssh` is built in");
     for wrong in ["ssh://-oProxyCommand=x/a", "ssh://me:secret@127.0.0.1/a"] {
-        let finished = build(&t, wrong, &[]).failed(1, "the value of --context is not a URL");
+        let finished = t
+            .build_from(wrong, &[])
+            .failed(1, "the value of --context is not a URL");
         assert!(!finished.stderr.contains("secret"), "{finished}");
     }
 }
@@ -305,9 +314,9 @@ fn keys_of_an_agent() {
         let agent = Agent::start(&socket, &key);
         t.env("SSH_AUTH_SOCK", &socket);
         fs_err::remove_file(key).unwrap();
-        build(&t, &url, &[]).succeeded();
+        t.build_from(&url, &[]).succeeded();
         drop(agent);
-        build(&t, &url, &[]).failed(1, "the agent (");
+        t.build_from(&url, &[]).failed(1, "the agent (");
         let _ = fs_err::remove_file(&socket);
     }
 }
@@ -335,8 +344,9 @@ fn submodules_behind_ssh_and_git_daemon() {
             &["commit", "-q", "-a", "--allow-empty", "-m", "moved"],
         );
         let context = sshd.url(&outer);
-        build(&t, &context, &["--git=recurse-submodules=true"]).succeeded();
-        assert_eq!(pull(&t).text("version"), "second", "{url}");
+        t.build_from(&context, &["--git=recurse-submodules=true"])
+            .succeeded();
+        assert_eq!(t.pull().text("version"), "second", "{url}");
     }
     let missing = format!("git://127.0.0.1:{daemon}/none.git");
     for (url, message) in [
@@ -353,7 +363,8 @@ fn submodules_behind_ssh_and_git_daemon() {
         );
         git(&outer, &["commit", "-q", "-a", "-m", "moved"]);
         let context = sshd.url(&outer);
-        build(&t, &context, &["--git=recurse-submodules=true"]).failed(1, message);
+        t.build_from(&context, &["--git=recurse-submodules=true"])
+            .failed(1, message);
     }
 }
 
@@ -365,14 +376,14 @@ fn pointers_of_lfs_are_told() {
     befriend(&t, &sshd, "id_ed25519", &["-t", "ed25519"]);
     let app = made.root.join("app.git");
     let url = sshd.url(&app);
-    let finished = build(&t, &url, &[]).succeeded();
+    let finished = t.build_from(&url, &[]).succeeded();
     assert!(!finished.stderr.contains("LFS"), "{finished}");
     let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n";
     fs_err::write(app.join("big.bin"), pointer).unwrap();
     fs_err::write(app.join(".gitattributes"), "*.bin filter=lfs -text\n").unwrap();
     git(&app, &["-c", "filter.lfs.clean=cat", "add", "-A"]);
     git(&app, &["commit", "-q", "-m", "large"]);
-    let finished = build(&t, &url, &[]).succeeded();
+    let finished = t.build_from(&url, &[]).succeeded();
     let message = "not fetched is what Git LFS keeps of these files: big.bin";
     assert!(finished.stderr.contains(message), "{finished}");
 }

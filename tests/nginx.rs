@@ -1,6 +1,6 @@
 //! Contexts, Dockerfiles and sources of ADD from nginx, over HTTP and over TLS with a password.
 
-use crate::git_contexts::{build, pull, repositories, serve};
+use crate::git_contexts::{repositories, serve};
 use crate::support::nginx::Nginx;
 use crate::support::registry::{PASSWORD, USER};
 use crate::support::{Sandbox, tool};
@@ -25,21 +25,27 @@ fn files() {
     let mut t = Sandbox::new();
     let server = nginx(&t, "127.0.0.1:1");
     let size = fs_err::metadata(t.path("site/context.tar.gz")).unwrap();
-    let finished = build(&t, &server.url("/context.tar.gz"), &[]).succeeded();
-    assert_eq!(pull(&t).text("message"), "hello\n");
+    let finished = t
+        .build_from(&server.url("/context.tar.gz"), &[])
+        .succeeded();
+    assert_eq!(t.pull().text("message"), "hello\n");
     let fetched = format!("; fetched {} B for the context and ADD", size.len());
     assert!(finished.stderr.contains(&fetched), "{finished}");
     t.env("SSL_CERT_FILE", server.ca());
     let login = format!("{USER}:{PASSWORD}@");
     let context = server.secure_url(&login, "/context.tar.gz");
     let other = server.secure_url(&login, "/Other.Dockerfile");
-    let finished = build(&t, &context, &["--verbosity=debug", "-f", &other]).succeeded();
+    let finished = t
+        .build_from(&context, &["--verbosity=debug", "-f", &other])
+        .succeeded();
     assert!(!finished.stderr.contains(PASSWORD), "{finished}");
-    assert_eq!(pull(&t).text("other"), "hello\n");
+    assert_eq!(t.pull().text("other"), "hello\n");
     let context = server.secure_url("", "/context.tar.gz");
-    build(&t, &context, &[]).failed(1, "bad status from server: 401");
+    t.build_from(&context, &[])
+        .failed(1, "bad status from server: 401");
     let missing = server.url("/none.tar.gz");
-    build(&t, &missing, &[]).failed(1, "bad status from server: 404");
+    t.build_from(&missing, &[])
+        .failed(1, "bad status from server: 404");
     t.dockerfile(&format!("FROM scratch\nADD {other} /\n"));
     let image = t.build_and_pull("app", [""; 0]);
     assert!(image.text("Other.Dockerfile").contains("COPY message"));
@@ -53,15 +59,15 @@ fn a_repository() {
     let server = nginx(&t, &behind);
     t.env("SSL_CERT_FILE", server.ca());
     let url = server.secure_url("", "/git/app.git");
-    build(&t, &url, &[]).failed(1, "answered 401");
+    t.build_from(&url, &[]).failed(1, "answered 401");
     let report = t.path("report.json");
     let report = format!("--report={}", report.display());
     t.env("GIT_USERNAME", USER);
     t.env("GIT_PASSWORD", PASSWORD);
     for url in [&url.replace("https://", "git://"), &url] {
-        let finished = build(&t, &format!("{url}#dev"), &[&report]).succeeded();
+        let finished = t.build_from(&format!("{url}#dev"), &[&report]).succeeded();
         assert!(!finished.stderr.contains(PASSWORD), "{finished}");
-        assert_eq!(pull(&t).text("version"), "developed");
+        assert_eq!(t.pull().text("version"), "developed");
         let report = fs_err::read_to_string(t.path("report.json")).unwrap();
         let report: serde_json::Value = serde_json::from_str(&report).unwrap();
         // compressed files of a commit

@@ -79,12 +79,7 @@ fn restricted(t: &Sandbox, args: &[String]) -> Finished {
     container
         .env
         .push(("SOURCE_DATE_EPOCH", "1000000000".into()));
-    let output = container.run(executor.command(args));
-    Finished {
-        code: output.status.code(),
-        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-    }
+    container.run(executor.command(args)).into()
 }
 
 #[test]

@@ -4,15 +4,13 @@ mod amazon;
 mod azure;
 mod google;
 
-use std::io::Write;
 use std::path::PathBuf;
-use std::process::Stdio;
 
 use serde_json::Value;
 
 use crate::support::sandbox::Finished;
 use crate::support::web::Request;
-use crate::support::{Internet, Reply, Sandbox};
+use crate::support::{Internet, Reply, Sandbox, fed};
 
 /// A sandbox without a way out, and the executor under the name of a credential helper.
 struct Helper {
@@ -54,25 +52,13 @@ impl Helper {
     }
 
     fn run(&self, name: &str, action: &str, registry: &str) -> Finished {
-        let mut child = std::process::Command::new(self.link(name))
+        let mut command = std::process::Command::new(self.link(name));
+        command
             .arg(action)
             .env_clear()
             .env("HOME", self.t.path("home"))
-            .envs(self.variables.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut stdin = child.stdin.take().unwrap();
-        stdin.write_all(registry.as_bytes()).unwrap();
-        drop(stdin);
-        let output = child.wait_with_output().unwrap();
-        Finished {
-            code: output.status.code(),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
+            .envs(self.variables.iter().map(|(name, value)| (name, value)));
+        fed(&mut command, registry.as_bytes()).into()
     }
 
     /// Returns user and password.

@@ -92,9 +92,8 @@ impl Bench {
             .env("KANIKO_DIR", self.path("kaniko"))
             .env("SOURCE_DATE_EPOCH", EPOCH)
             .env("TOKEN", TOKEN)
-            .output()
-            .unwrap();
-        finished(&output)
+            .output();
+        output.unwrap().into()
     }
 
     /// Builds in a container that permits nothing but renaming; its root stays from call to call.
@@ -124,7 +123,7 @@ impl Bench {
         let more: Vec<&str> = more.iter().map(String::as_str).collect();
         let args = self.args(Path::new("/workspace"), "container", &more);
         let args = ["/kaniko/executor".to_owned()].into_iter().chain(args);
-        finished(&container.run(args))
+        container.run(args).into()
     }
 
     fn image(&self, name: &str) -> Image {
@@ -158,14 +157,6 @@ impl Bench {
             self.in_place(more).failed(code, message);
         }
         assert_eq!(self.registry.tags("host"), [""; 0]);
-    }
-}
-
-fn finished(output: &std::process::Output) -> Finished {
-    Finished {
-        code: output.status.code(),
-        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
     }
 }
 

@@ -22,8 +22,9 @@ pub use registry::Registry;
 pub use sandbox::{Finished, Sandbox};
 pub use web::{Reply, Web};
 
+use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 /// Ends the test early, with its reason, where something it needs is missing. In CI a skip is a failure.
 macro_rules! requires {
@@ -43,6 +44,18 @@ macro_rules! requires {
     };
 }
 pub(crate) use requires;
+
+/// Runs a command with this on its standard input.
+pub fn fed(command: &mut Command, input: &[u8]) -> Output {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(input).unwrap();
+    child.wait_with_output().unwrap()
+}
 
 /// Runs a tool of the system and returns its standard output; panics with everything it printed if it fails.
 pub fn tool<S: AsRef<std::ffi::OsStr>>(program: &str, args: impl IntoIterator<Item = S>) -> String {

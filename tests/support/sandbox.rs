@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
@@ -82,12 +82,7 @@ impl Sandbox {
         &self,
         args: impl IntoIterator<Item = S>,
     ) -> Finished {
-        let output = self.command(args).output().unwrap();
-        Finished {
-            code: output.status.code(),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
+        self.command(args).output().unwrap().into()
     }
 
     /// Returns the command that [`Sandbox::executor`] runs.
@@ -122,6 +117,26 @@ impl Sandbox {
         self.executor(all)
     }
 
+    /// Builds a context that is elsewhere and pushes it as `app`; nothing stays in the kaniko dir.
+    pub fn build_from(&self, context: &str, args: &[&str]) -> Finished {
+        let tag = self.tag("app");
+        let all = [
+            "--log-format=text",
+            "--context",
+            context,
+            "--destination",
+            &tag,
+        ];
+        let finished = self.executor(all.iter().chain(args));
+        assert_eq!(self.kaniko_dir(), "", "nothing left in the kaniko dir");
+        finished
+    }
+
+    /// Pulls what was pushed as `app`.
+    pub fn pull(&self) -> Image {
+        Image::pull(&self.registry, &self.tag("app"))
+    }
+
     /// Builds the context, pushes it as `name` and pulls it back.
     pub fn build_and_pull<S: AsRef<std::ffi::OsStr>>(
         &self,
@@ -138,6 +153,16 @@ impl Sandbox {
     /// Lists the kaniko dir, which a finished build leaves as it was.
     pub fn kaniko_dir(&self) -> String {
         listing::tree(&self.path("kaniko"), listing::Detail::default())
+    }
+}
+
+impl From<Output> for Finished {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
     }
 }
 
