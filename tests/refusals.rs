@@ -41,6 +41,17 @@ fn dockerfiles_that_are_wrong() {
 }
 
 #[test]
+fn what_is_taken_without_effect_is_told() {
+    let t = Sandbox::new();
+    t.dockerfile("FROM scratch\nENV A=1\n");
+    let finished = t.build(["--no-push", "--git=new=1", "--git=depth=1"]);
+    let finished = finished.succeeded();
+    let told = "--git new=… has no effect";
+    assert!(finished.stderr.contains(told), "{finished}");
+    assert!(!finished.stderr.contains("--git depth"), "{finished}");
+}
+
+#[test]
 fn errors_show_the_line() {
     let t = Sandbox::new();
     t.dockerfile("FROM scratch\nWORKDIR /src\nCOPY nosuch.rs ./\nENV A=1\n");

@@ -7,6 +7,15 @@ use super::features::Notice;
 use super::value;
 use super::values::Values;
 
+/// What `--git` knows.
+const GIT_KEYS: [&str; 5] = [
+    "branch",
+    "depth",
+    "insecure-skip-tls",
+    "recurse-submodules",
+    "single-branch",
+];
+
 /// Logs what feature flags are set.
 pub fn features(lines: &[Notice]) {
     for line in lines {
@@ -37,6 +46,16 @@ pub fn without_effect(values: &Values, env: &Environment) {
         // kaniko takes them without a word
         if values.list(name).iter().any(|text| text.starts_with('=')) {
             warn!("a --{name} has an empty name: nothing stands in front of its `=`");
+        }
+    }
+    for text in values.list("git") {
+        let (key, _) = text.split_once('=').unwrap_or((text, ""));
+        if !GIT_KEYS.contains(&key) {
+            // kaniko takes them without a word, too
+            warn!(
+                "--git {key}=… has no effect: the keys are {}",
+                GIT_KEYS.join(", ")
+            );
         }
     }
     for (name, reason) in values.holding() {

@@ -7,7 +7,7 @@ use crate::cli::value::{parse_bool, parse_int};
 use crate::context;
 use crate::net::Secret;
 
-/// Returns how git repositories are fetched; unknown keys of `--git` are as unimportant as they are to kaniko.
+/// Returns how git repositories are fetched; unknown keys of `--git` get a warning, as kaniko takes them.
 pub fn options(given: Given<'_>) -> context::GitOptions {
     let option = |key: &str| {
         let mut found = None;
