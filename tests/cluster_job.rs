@@ -178,6 +178,22 @@ fn an_address_with_credentials_stays_in_a_secret() {
     );
 }
 
+#[test]
+fn the_readmes_command_prints_a_job() {
+    requires!(manifest::possible(), "needs PyPI's kubernetes-validate");
+    let readme = include_str!("../README.md");
+    let (_, command) = readme.split_once("\nexecutor job ").unwrap();
+    let (command, _) = command.split_once(" | kubectl apply").unwrap();
+    let words = command.split_whitespace().filter(|word| *word != "\\");
+    let text = Sandbox::new()
+        .executor(["job"].into_iter().chain(words))
+        .succeeded()
+        .stdout;
+    validate(&text);
+    let container = &yaml(&text)["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(container["image"], "registry.example.com/executor");
+}
+
 /// Prints the Jobs for two platforms and returns them, the index's last.
 fn two_platforms(t: &Sandbox, context: &str) -> Vec<Value> {
     let text = t
