@@ -264,7 +264,7 @@ impl Client {
         if response.status() == StatusCode::UNAUTHORIZED && is_own_answer && !streamed {
             let challenges = Challenge::parse(response.headers());
             if !challenges.is_empty() {
-                server.set_challenges(challenges);
+                server.set_challenges(challenges, &request.scope.repository);
             }
             if let Some(refused) = &authorization {
                 self.0.shared.tokens.forget(refused);

@@ -1,5 +1,6 @@
 //! A registry as it answers: its scheme, its challenge, and the clients that speak to it.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
@@ -13,6 +14,7 @@ use crate::net::retry::is_transient;
 use crate::net::{Identity, Net, Profile, Redirects, Secret};
 
 use super::auth::Challenge;
+use super::client::lock;
 use super::{ClientCertificate, Error, Options, transfer};
 
 /// A registry that has answered once.
@@ -27,7 +29,16 @@ pub(super) struct Server {
     pub(super) uploads: reqwest::Client,
     /// Never leaves the token server.
     pub(super) tokens: reqwest::Client,
-    challenges: Mutex<Vec<Challenge>>,
+    challenges: Mutex<Challenges>,
+}
+
+/// What a registry wants to know about us.
+#[derive(Default)]
+struct Challenges {
+    /// In the order of preference.
+    known: Vec<Challenge>,
+    /// What the tokens for a repository shall allow, as it said when it was asked; that of no name is said to all.
+    scopes: BTreeMap<String, String>,
 }
 
 /// How a registry is to be reached; clients that would do it in the same way share what they find out.
@@ -79,7 +90,7 @@ impl Server {
         };
         let status = response.status();
         if status == StatusCode::UNAUTHORIZED {
-            server.set_challenges(Challenge::parse(response.headers()));
+            server.set_challenges(Challenge::parse(response.headers()), "");
         } else if status.is_server_error() || is_transient(status) {
             let line = server.ping_line();
             transfer::check(response, &line, super::credentials::ANONYMOUS).await?;
@@ -106,14 +117,25 @@ impl Server {
         transfer::line(&self.registry, "", &Method::GET, &self.ping_url())
     }
 
-    pub(super) fn challenges(&self) -> Vec<Challenge> {
-        let challenges = self.challenges.lock();
-        challenges.expect("nothing panics while it is held").clone()
+    /// Returns what a request has to meet first, and the scope that was asked for when the repository was asked.
+    pub(super) fn challenge(&self, repository: &str) -> Option<(Challenge, Option<String>)> {
+        let challenges = lock(&self.challenges);
+        let scopes = &challenges.scopes;
+        let scope = scopes.get(repository).or_else(|| scopes.get(""));
+        Some((challenges.known.first()?.clone(), scope.cloned()))
     }
 
-    pub(super) fn set_challenges(&self, new: Vec<Challenge>) {
-        let challenges = self.challenges.lock();
-        *challenges.expect("nothing panics while it is held") = new;
+    /// Remembers the challenges that came when a repository was asked; what they want for it is of no concern to others.
+    pub(super) fn set_challenges(&self, new: Vec<Challenge>, repository: &str) {
+        let mut challenges = lock(&self.challenges);
+        if let Some(Challenge::Bearer {
+            scope: Some(scope), ..
+        }) = new.first()
+        {
+            let scopes = &mut challenges.scopes;
+            scopes.insert(repository.to_owned(), scope.clone());
+        }
+        challenges.known = new;
     }
 
     /// Tells whether a URL belongs to this registry, so that it may see our credentials.

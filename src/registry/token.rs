@@ -47,20 +47,15 @@ impl Tokens {
         scope: &Scope,
         resolved: &Resolved,
     ) -> Result<Option<HeaderValue>, Error> {
-        let challenges = server.challenges();
-        if let Credential::Bearer { token } = &resolved.credential
-            && !challenges.is_empty()
-        {
+        let Some((challenge, asked)) = server.challenge(&scope.repository) else {
+            return Ok(None);
+        };
+        if let Credential::Bearer { token } = &resolved.credential {
             return Ok(Some(bearer(token)));
         }
-        match challenges.first() {
-            None => Ok(None),
-            Some(Challenge::Basic) => Ok(basic(&resolved.credential)),
-            Some(Challenge::Bearer {
-                realm,
-                service,
-                scope: asked,
-            }) => {
+        match challenge {
+            Challenge::Basic => Ok(basic(&resolved.credential)),
+            Challenge::Bearer { realm, service, .. } => {
                 let key = Key {
                     registry: server.registry.clone(),
                     scopes: scope.with_challenge(asked.as_ref()),
@@ -68,7 +63,7 @@ impl Tokens {
                 };
                 let request = TokenRequest {
                     server,
-                    realm: check_realm(realm, server)?,
+                    realm: check_realm(&realm, server)?,
                     service: service.as_deref(),
                     scopes: key.scopes.clone(),
                     repository: &scope.repository,

@@ -185,3 +185,38 @@ fn a_secret_never_follows_a_redirect_of_the_token_server() {
     assert!(error.contains("307"), "{error}");
     assert_eq!(thief.log().len(), 0);
 }
+
+#[test]
+fn what_one_repository_wants_is_not_asked_for_another() {
+    let net = net();
+    // the first token for each repository is refused, with a word on what it should allow
+    let server = Scripted::start(|request, before| {
+        if request.path.starts_with("/token") {
+            return Reply::new(200).body(format!(r#"{{"token":"{}"}}"#, request.path));
+        }
+        let host = request.header("host");
+        let mut challenge = format!("Bearer realm=\"http://{host}/token\",service=\"s\"");
+        if request.path != "/v2/" {
+            let repository = request.path.split('/').nth(2).unwrap();
+            challenge += &format!(",scope=\"repository:{repository}:pull,extra\"");
+        }
+        match before {
+            0 => Reply::new(401).header("WWW-Authenticate", challenge),
+            _ => Reply::new(404),
+        }
+    });
+    let client = client(&net, &[]);
+    for name in ["a:1", "b:1"] {
+        ask(&net, &client, &server.image(name)).unwrap();
+    }
+    let asked: Vec<_> = tokens(&server)
+        .into_iter()
+        .map(|asked| asked.path)
+        .collect();
+    let of = |name: &str| {
+        let own = format!("/token?service=s&scope=repository%3A{name}%3Apull");
+        let extra = format!("{own}&scope=repository%3A{name}%3Apull%2Cextra");
+        [own, extra]
+    };
+    assert_eq!(asked, [of("a"), of("b")].concat());
+}
