@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
-use crate::support::{Image, Registry, Reply, Sandbox, Web, base, token, tool};
+use crate::support::{Image, Internet, Registry, Reply, Sandbox, Web, base, token, tool};
 
 /// A context with one file that becomes one layer.
 fn small(t: &Sandbox, from: &str) {
@@ -263,6 +263,29 @@ fn fetch(upstream: &str, target: &str) -> Reply {
         }
     }
     reply
+}
+
+#[test]
+fn what_comes_in_the_clear_does_not_say_where_a_password_goes() {
+    let mut t = Sandbox::new();
+    let internet = Internet::new(|host, _| match host {
+        "registry.example" => Reply::new(307).header("Location", "http://plain.example/v2/"),
+        "plain.example" => {
+            let challenge = "Bearer realm=\"https://thief.example/token\"";
+            Reply::new(401).header("WWW-Authenticate", challenge)
+        }
+        _ => Reply::ok("{\"token\":\"t\"}"),
+    });
+    for (name, value) in internet.variables() {
+        t.env(name, value);
+    }
+    let login = r#"{"auths":{"registry.example":{"username":"me","password":"secret"}}}"#;
+    t.env("DOCKER_AUTH_CONFIG", login);
+    small(&t, "registry.example/a");
+    t.build(["--no-push"]).failed(1, "401");
+    let hosts = internet.hosts();
+    assert!(hosts.contains(&"plain.example".to_owned()), "{hosts:?}");
+    assert!(!hosts.contains(&"thief.example".to_owned()), "{hosts:?}");
 }
 
 #[test]

@@ -90,7 +90,11 @@ impl Server {
         };
         let status = response.status();
         if status == StatusCode::UNAUTHORIZED {
-            server.set_challenges(Challenge::parse(response.headers()), "");
+            // what came in the clear, after a redirect, may be anybody's
+            let is_encrypted = response.url().scheme() == "https";
+            if is_encrypted || server.base.scheme() == "http" {
+                server.set_challenges(Challenge::parse(response.headers()), "");
+            }
         } else if status.is_server_error() || is_transient(status) {
             let line = server.ping_line();
             transfer::check(response, &line, super::credentials::ANONYMOUS).await?;
