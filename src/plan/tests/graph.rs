@@ -2,8 +2,7 @@
 
 use expect_test::expect;
 
-use super::{Base, Case, required_images};
-use crate::dockerfile;
+use super::{Base, Case, required_images, testing};
 
 /// The stages of a plan: position in the file, base, consumers, whether files are needed.
 fn stages(case: &Case, text: &str) -> String {
@@ -179,12 +178,8 @@ fn errors_of_triggers_stand_at_from() {
 
 #[test]
 fn images_are_asked_for_until_all_are_known() {
-    let text = b"FROM x AS a\nFROM y AS unused\nFROM z AS b\nCOPY --from=other f /\nFROM b\nCOPY --from=a f /";
-    let options = dockerfile::Options {
-        syntax: None,
-        check: None,
-    };
-    let dockerfile = dockerfile::parse(text, &options).unwrap();
+    let text = "FROM x AS a\nFROM y AS unused\nFROM z AS b\nCOPY --from=other f /\nFROM b\nCOPY --from=a f /";
+    let dockerfile = testing::parsed(text);
     let case = Case::new();
     let missing = required_images(&dockerfile, &case.options, &case.configs).unwrap();
     let names: Vec<_> = missing

@@ -10,7 +10,6 @@ mod variables;
 use std::fmt::Write;
 
 use super::*;
-use crate::dockerfile;
 use crate::image::ImageRef;
 
 pub(super) struct Case {
@@ -20,22 +19,8 @@ pub(super) struct Case {
 
 impl Case {
     pub fn new() -> Self {
-        let platform: Platform = "linux/amd64".parse().unwrap();
         Self {
-            options: Options {
-                targets: Vec::new(),
-                every_stage: false,
-                build_args: BTreeMap::new(),
-                platforms: Platforms {
-                    build: platform.clone(),
-                    target: platform,
-                },
-                platform_is_explicit: false,
-                source_date_epoch: None,
-                contexts: Vec::new(),
-                context_time: None,
-                epoch_time: None,
-            },
+            options: testing::options(),
             configs: Configs::new(),
         }
     }
@@ -72,11 +57,7 @@ impl Case {
 
     /// Plans, every base image that is not known having an empty config.
     pub fn plan(&self, text: &str) -> Result<Plan, Error> {
-        let options = dockerfile::Options {
-            syntax: None,
-            check: None,
-        };
-        let dockerfile = dockerfile::parse(text.as_bytes(), &options).unwrap();
+        let dockerfile = testing::parsed(text);
         let mut configs = self.configs.clone();
         loop {
             let missing = required_images(&dockerfile, &self.options, &configs)?;

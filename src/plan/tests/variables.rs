@@ -1,7 +1,6 @@
 //! Language spec 2.5 to 2.7.
 
-use super::Case;
-use crate::dockerfile;
+use super::{Case, testing};
 use crate::plan::{EpochSource, epoch_source};
 
 /// Value of a variable in the last RUN of the target; `-` if it is unset.
@@ -209,11 +208,7 @@ fn what_knows_the_source_date_epoch() {
     for (text, want) in cases {
         let mut case = Case::new();
         case.options.contexts = vec!["c=/dir".parse().unwrap()];
-        let frontend = dockerfile::Options {
-            syntax: None,
-            check: None,
-        };
-        let dockerfile = dockerfile::parse(text.as_bytes(), &frontend).unwrap();
+        let dockerfile = testing::parsed(text);
         let found = match epoch_source(&dockerfile, &case.options) {
             Ok(None) => Ok(None),
             Ok(Some(EpochSource::Context(index))) => Ok(Some(format!("context {index}"))),
