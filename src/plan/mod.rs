@@ -34,7 +34,8 @@ pub use image_name::{ImageName, LayoutName};
 pub use mount::Error as MountError;
 pub use named::{NamedContext, NamedContextError, NamedSource};
 pub use step::{
-    Action, CopySource, CopyStep, RunMount, RunStep, Sharing, Source, Step, Unpack, WorkdirStep,
+    Access, Action, CopySource, CopyStep, RunMount, RunStep, Sharing, Source, Step, Unpack,
+    WorkdirStep,
 };
 
 use crate::dockerfile::check::Finding;

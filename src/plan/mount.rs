@@ -5,7 +5,7 @@
 
 use super::error::hint;
 use super::path::{base_name, clean, join};
-use super::{Problem, RunMount, Sharing, Source};
+use super::{Access, Problem, RunMount, Sharing, Source};
 use crate::dockerfile::instruction::Mount;
 use crate::dockerfile::quote::quoted;
 
@@ -284,7 +284,11 @@ impl Fields {
         around: &dyn Surroundings,
         ssh_mounts: &mut usize,
     ) -> Result<RunMount, Problem> {
-        let (uid, gid) = (self.uid.unwrap_or(0), self.gid.unwrap_or(0));
+        let access = |mode| Access {
+            mode: self.mode.unwrap_or(mode),
+            uid: self.uid.unwrap_or(0),
+            gid: self.gid.unwrap_or(0),
+        };
         match self.kind {
             Kind::Secret => {
                 let named = [&self.id, &self.source];
@@ -302,9 +306,7 @@ impl Fields {
                     target,
                     env: (!self.env.is_empty()).then_some(self.env),
                     required: self.required,
-                    mode: self.mode.unwrap_or(0o400),
-                    uid,
-                    gid,
+                    access: access(0o400),
                 });
             }
             Kind::Ssh => {
@@ -317,9 +319,7 @@ impl Fields {
                         false => join("/", &self.target),
                     },
                     required: self.required,
-                    mode: self.mode.unwrap_or(0o600),
-                    uid,
-                    gid,
+                    access: access(0o600),
                 });
             }
             Kind::Bind | Kind::Cache | Kind::Tmpfs => {}
@@ -352,9 +352,7 @@ impl Fields {
                     source,
                     sharing: self.sharing.unwrap_or(Sharing::Shared),
                     readonly: self.readonly.unwrap_or(false),
-                    mode: self.mode.unwrap_or(0o755),
-                    uid,
-                    gid,
+                    access: access(0o755),
                 }
             }
             _ => RunMount::Tmpfs {

@@ -121,9 +121,7 @@ pub enum RunMount {
         source: String,
         sharing: Sharing,
         readonly: bool,
-        mode: u32,
-        uid: u32,
-        gid: u32,
+        access: Access,
     },
     Tmpfs {
         target: String,
@@ -134,18 +132,22 @@ pub enum RunMount {
         target: Option<String>,
         env: Option<String>,
         required: bool,
-        mode: u32,
-        uid: u32,
-        gid: u32,
+        access: Access,
     },
     Ssh {
         id: String,
         target: String,
         required: bool,
-        mode: u32,
-        uid: u32,
-        gid: u32,
+        access: Access,
     },
+}
+
+/// Who may do what with what is made for a mount.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Access {
+    pub mode: u32,
+    pub uid: u32,
+    pub gid: u32,
 }
 
 impl RunMount {

@@ -4,7 +4,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Content, Input, InputFile, Key, Keyed, Parts, VERSION, Writing};
 use crate::image::{Compression, DiffId};
-use crate::plan::{RunMount, Sharing, Source};
+use crate::plan::{Access, RunMount, Sharing, Source};
 
 /// A sequence of fields under the hash, grouped into parts that have names.
 pub(super) struct Fields {
@@ -240,9 +240,7 @@ impl Fields {
                 source,
                 sharing,
                 readonly,
-                mode,
-                uid,
-                gid,
+                access,
             } => {
                 self.text("cache");
                 self.text(target);
@@ -255,7 +253,7 @@ impl Fields {
                     Sharing::Locked => "locked",
                 });
                 self.flag(*readonly);
-                self.owner(*mode, *uid, *gid);
+                self.access(*access);
             }
             RunMount::Tmpfs { target, size } => {
                 self.text("tmpfs");
@@ -267,35 +265,32 @@ impl Fields {
                 target,
                 env,
                 required,
-                mode,
-                uid,
-                gid,
+                access,
             } => {
                 self.text("secret");
                 self.text(id);
                 self.option(target.as_ref(), |fields, text| fields.text(text));
                 self.option(env.as_ref(), |fields, text| fields.text(text));
                 self.flag(*required);
-                self.owner(*mode, *uid, *gid);
+                self.access(*access);
             }
             RunMount::Ssh {
                 id,
                 target,
                 required,
-                mode,
-                uid,
-                gid,
+                access,
             } => {
                 self.text("ssh");
                 self.text(id);
                 self.text(target);
                 self.flag(*required);
-                self.owner(*mode, *uid, *gid);
+                self.access(*access);
             }
         }
     }
 
-    pub(super) fn owner(&mut self, mode: u32, uid: u32, gid: u32) {
+    fn access(&mut self, access: Access) {
+        let Access { mode, uid, gid } = access;
         for number in [mode, uid, gid] {
             self.number(u64::from(number));
         }

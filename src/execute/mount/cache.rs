@@ -10,19 +10,19 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::fs::{Access, FlockOperation};
+use rustix::fs::{Access as Permission, FlockOperation};
 use rustix::io::Errno;
 
 use super::super::run::What;
 use super::super::{Tree, copy};
-use super::staging::{self, Access as FileAccess};
+use super::staging;
 use super::work::Work;
 use super::{Error, kept};
 use crate::image::Digester;
 use crate::interrupt::{Interrupt, Interrupted};
 use crate::layer::LayerPath;
 use crate::layer::entry::Time;
-use crate::plan::Sharing;
+use crate::plan::{Access, Sharing};
 use crate::rootfs::Rootfs;
 
 /// The directory that commands see.
@@ -39,7 +39,7 @@ pub(super) struct Wanted<'m> {
     pub(super) source: &'m str,
     pub(super) sharing: Sharing,
     /// Of a new one that starts from nothing.
-    pub(super) access: FileAccess,
+    pub(super) access: Access,
 }
 
 /// A cache in use.
@@ -234,7 +234,7 @@ pub(super) fn can_keep(dir: &Path, work_dir: &Path, in_place: bool) -> bool {
         Err(_) => false,
     };
     found.is_dir()
-        && rustix::fs::access(dir, Access::WRITE_OK | Access::EXEC_OK).is_ok()
+        && rustix::fs::access(dir, Permission::WRITE_OK | Permission::EXEC_OK).is_ok()
         && (!in_place || stays())
 }
 

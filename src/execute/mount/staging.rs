@@ -8,10 +8,8 @@ use super::super::{Tree, copy};
 use super::Error;
 use crate::layer::entry::Time;
 use crate::layer::{Entry, Kind, LayerPath};
+use crate::plan::Access;
 use crate::rootfs::{IdShift, Rootfs};
-
-/// Mode, user and group.
-pub(super) type Access = (u32, u32, u32);
 
 /// Two directories of this command's own below the work directory, made when they are needed.
 pub(super) struct Staging {
@@ -48,7 +46,12 @@ impl Staging {
     /// Makes an empty directory that belongs to root.
     pub(super) fn directory(&mut self, mode: u32, now: Time) -> Result<PathBuf, Error> {
         let (root, path) = (self.root()?, self.next());
-        directory(&root, &path, (mode, 0, 0), now)?;
+        let access = Access {
+            mode,
+            uid: 0,
+            gid: 0,
+        };
+        directory(&root, &path, access, now)?;
         Ok(root.path().join(path.as_path()))
     }
 
@@ -101,7 +104,7 @@ impl Staging {
     /// Lets `make` put a socket somewhere and gives it an owner.
     pub(super) fn socket<T>(
         &mut self,
-        (mode, uid, gid): Access,
+        access: Access,
         make: impl FnOnce(&Path) -> Result<Option<T>, Error>,
     ) -> Result<Option<(PathBuf, T)>, Error> {
         let (root, name) = (self.root()?, self.next());
@@ -109,8 +112,8 @@ impl Staging {
         let Some(made) = make(&path)? else {
             return Ok(None);
         };
-        root.chown(&name, uid, gid)?;
-        root.chmod(&name, mode)?;
+        root.chown(&name, access.uid, access.gid)?;
+        root.chmod(&name, access.mode)?;
         Ok(Some((path, made)))
     }
 }
@@ -142,7 +145,7 @@ fn put(
     root: &Rootfs,
     path: &LayerPath,
     kind: Kind,
-    (mode, uid, gid): Access,
+    Access { mode, uid, gid }: Access,
     mtime: Time,
     content: &mut dyn Read,
 ) -> Result<(), Error> {

@@ -53,16 +53,14 @@ impl Work<'_> {
                 source,
                 sharing,
                 readonly,
-                mode,
-                uid,
-                gid,
+                access,
             } => {
                 let wanted = Wanted {
                     id,
                     target,
                     source,
                     sharing: *sharing,
-                    access: (*mode, *uid, *gid),
+                    access: *access,
                 };
                 let what = self.cache(&wanted, tree)?;
                 self.lend(target, what, *readonly);
@@ -86,9 +84,7 @@ impl Work<'_> {
                 target,
                 env,
                 required,
-                mode,
-                uid,
-                gid,
+                access,
             } => {
                 let value = shelf.secrets.get(id);
                 if value.is_none() && *required {
@@ -101,7 +97,7 @@ impl Work<'_> {
                     self.prepared.env.insert(name.clone(), text.to_owned());
                 }
                 if let (Some(target), Some(value)) = (target, value) {
-                    let file = self.staging.secret(value, (*mode, *uid, *gid), self.now)?;
+                    let file = self.staging.secret(value, *access, self.now)?;
                     self.lend(target, What::File(file), !shelf.in_place);
                 }
             }
@@ -109,11 +105,9 @@ impl Work<'_> {
                 id,
                 target,
                 required,
-                mode,
-                uid,
-                gid,
+                access,
             } => {
-                let forwarding = self.staging.socket((*mode, *uid, *gid), |place| {
+                let forwarding = self.staging.socket(*access, |place| {
                     let forwarding = shelf.agents.forward(id, place);
                     forwarding.map_err(|source| Error::Agent {
                         id: id.clone(),

@@ -1,9 +1,13 @@
 //! Language spec 3.4.
 
-use super::{Case, RunMount, Sharing, Source};
+use super::{Access, Case, RunMount, Sharing, Source};
 
 fn text(options: &str) -> String {
     format!("FROM x AS b\nFROM scratch\nARG V=v\nWORKDIR /w\nRUN {options} cmd")
+}
+
+fn show_access(access: Access) -> String {
+    format!("{:o} {}:{}", access.mode, access.uid, access.gid)
 }
 
 fn show(mount: &RunMount) -> String {
@@ -34,9 +38,7 @@ fn show(mount: &RunMount) -> String {
             source,
             sharing,
             readonly,
-            mode,
-            uid,
-            gid,
+            access: owned,
         } => {
             let from = from.as_ref().map_or("empty".to_owned(), source_text);
             let sharing = match sharing {
@@ -46,7 +48,8 @@ fn show(mount: &RunMount) -> String {
             };
             let access = if *readonly { "ro" } else { "rw" };
             format!(
-                "cache {target} id={id} {from}:{source} {sharing} {access} {mode:o} {uid}:{gid}"
+                "cache {target} id={id} {from}:{source} {sharing} {access} {}",
+                show_access(*owned)
             )
         }
         RunMount::Tmpfs { target, size } => format!("tmpfs {target} {size:?}"),
@@ -55,21 +58,19 @@ fn show(mount: &RunMount) -> String {
             target,
             env,
             required,
-            mode,
-            uid,
-            gid,
+            access,
         } => {
-            format!("secret {id} {target:?} {env:?} {required} {mode:o} {uid}:{gid}")
+            let access = show_access(*access);
+            format!("secret {id} {target:?} {env:?} {required} {access}")
         }
         RunMount::Ssh {
             id,
             target,
             required,
-            mode,
-            uid,
-            gid,
+            access,
         } => {
-            format!("ssh {id} {target} {required} {mode:o} {uid}:{gid}")
+            let access = show_access(*access);
+            format!("ssh {id} {target} {required} {access}")
         }
     }
 }
