@@ -1,7 +1,7 @@
 //! Values of flags: what each kind accepts, with Go's rules and messages.
 
 use super::{annotation, attestation, secret};
-use crate::dockerfile::duration;
+use crate::dockerfile::{self, duration};
 use crate::log::go_quote;
 
 /// What a flag takes.
@@ -116,14 +116,10 @@ impl Kind {
 }
 
 pub fn parse_bool(text: &str) -> Result<bool, String> {
-    match text {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-        _ => {
-            let text = go_quote(text);
-            Err(format!("strconv.ParseBool: parsing {text}: invalid syntax"))
-        }
-    }
+    dockerfile::boolean(text).ok_or_else(|| {
+        let text = go_quote(text);
+        format!("strconv.ParseBool: parsing {text}: invalid syntax")
+    })
 }
 
 /// Parses a decimal number, or one with a base prefix, possibly with underscores after it.

@@ -12,6 +12,7 @@
 
 pub mod span;
 
+mod boolean;
 pub mod csv;
 mod directive;
 pub mod duration;
@@ -41,6 +42,7 @@ mod differential;
 mod properties;
 
 use crate::image::Platform;
+pub use boolean::boolean;
 pub use directive::Syntax;
 pub use error::{Error, Problem};
 pub use instruction::Instruction;

@@ -4,6 +4,7 @@
 //! Language spec GIT-1 to GIT-4.
 
 use super::error::hint;
+use crate::dockerfile;
 use crate::dockerfile::quote::quoted;
 
 /// What of a repository an `ADD` copies.
@@ -223,9 +224,8 @@ impl Query {
 
 fn boolean(key: &str, value: Option<String>) -> Result<bool, Error> {
     match value.as_deref() {
-        None | Some("" | "1" | "t" | "T" | "true" | "TRUE" | "True") => Ok(true),
-        Some("0" | "f" | "F" | "false" | "FALSE" | "False") => Ok(false),
-        Some(other) => Err(invalid(key, other)),
+        None | Some("") => Ok(true),
+        Some(text) => dockerfile::boolean(text).ok_or_else(|| invalid(key, text)),
     }
 }
 

@@ -6,6 +6,7 @@
 use super::error::hint;
 use super::path::{base_name, clean, join};
 use super::{Access, Problem, RunMount, Sharing, Source};
+use crate::dockerfile;
 use crate::dockerfile::instruction::Mount;
 use crate::dockerfile::quote::quoted;
 
@@ -371,11 +372,7 @@ fn or(text: String, default: &str) -> String {
 }
 
 fn boolean(key: &'static str, value: &str) -> Result<bool, Error> {
-    match value {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-        _ => Err(invalid(key, value)),
-    }
+    dockerfile::boolean(value).ok_or_else(|| invalid(key, value))
 }
 
 fn number(key: &'static str, value: &str, radix: u32) -> Result<u32, Error> {

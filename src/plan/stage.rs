@@ -10,7 +10,7 @@ use super::{
 use crate::dockerfile::check::{self, Finding, Rule};
 use crate::dockerfile::expand::Expanded;
 use crate::dockerfile::instruction::{CommandLine, Instruction, Network, Run, Security};
-use crate::dockerfile::{Span, suggest};
+use crate::dockerfile::{Span, boolean, suggest};
 use crate::image::config::DEFAULT_PATH;
 use crate::image::{ImageConfig, Platform};
 
@@ -357,7 +357,7 @@ impl mount::Surroundings for Evaluation<'_> {
 fn is_required(device: &str) -> bool {
     device.split(',').any(|field| {
         let (key, value) = field.split_once('=').unwrap_or((field, "true"));
-        key == "required" && matches!(value, "1" | "t" | "T" | "true" | "TRUE" | "True")
+        key == "required" && boolean(value) == Some(true)
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::{Problem, Span};
+use super::super::{Problem, Span, boolean};
 use super::Rule;
 
 /// What `check` directives ask for.
@@ -70,15 +70,6 @@ impl Names {
 
     fn contains(&self, rule: Rule) -> bool {
         self.all || self.names.contains(&rule.to_string())
-    }
-}
-
-/// Reads a boolean as Go does.
-fn boolean(text: &str) -> Option<bool> {
-    match text {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
-        _ => None,
     }
 }
 
