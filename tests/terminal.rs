@@ -230,3 +230,34 @@ fn a_command_that_moves_the_cursor_has_the_terminal_to_itself() {
     let screen = screen(&sent).join("\n");
     assert!(screen.contains("\nthree\ntwo\n24 80\n"), "{screen}");
 }
+
+#[test]
+fn a_build_outlives_its_terminal() {
+    requires!(root);
+    let t = Sandbox::new();
+    let base = t.base();
+    t.dockerfile(&format!(
+        "FROM {base}\nRUN --mount=type=cache,id=m,target=/m touch /m/begun; while [ ! -e /m/closed ]; do sleep 0.1; done; echo late\n"
+    ));
+    let mounts = t.path("kaniko/mounts");
+    let script = format!(
+        "trap '' HUP; {{ env -i TERM=xterm KANIKO_DIR={} {} -c {} --no-push --isolation=namespaces; echo $? > {}; }} & \
+         until ls {}/*/0/content/begun; do sleep 0.1; done",
+        t.path("kaniko").display(),
+        env!("CARGO_BIN_EXE_executor"),
+        t.context().display(),
+        t.path("status").display(),
+        mounts.display(),
+    );
+    tool("script", ["-qec", &script, "/dev/null"]);
+    // the shell has ended, and so has its terminal
+    let place = fs_err::read_dir(&mounts).unwrap().next().unwrap().unwrap();
+    fs_err::write(place.path().join("0/content/closed"), "").unwrap();
+    let status = loop {
+        match fs_err::read_to_string(t.path("status")) {
+            Ok(status) if !status.is_empty() => break status,
+            _ => std::thread::sleep(std::time::Duration::from_millis(100)),
+        }
+    };
+    assert_eq!(status, "0\n");
+}

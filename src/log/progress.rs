@@ -82,8 +82,9 @@ impl Progress {
     /// Writes what is to stay, above the display.
     pub fn above<T>(&self, write: impl FnOnce() -> T) -> T {
         match &self.0 {
-            Some(display) => display.bars.suspend(write),
-            None => write(),
+            // the library panics where it cannot draw, and the build may go on for longer than the terminal
+            Some(display) if is_open() => display.bars.suspend(write),
+            _ => write(),
         }
     }
 
@@ -162,6 +163,11 @@ fn style(template: &str) -> ProgressStyle {
     style
         .expect("the template is a right one")
         .progress_chars("=> ")
+}
+
+/// Tells whether the terminal is still there.
+fn is_open() -> bool {
+    rustix::termios::tcgetwinsize(io::stderr()).is_ok()
 }
 
 /// Returns how wide the terminal is.
