@@ -102,6 +102,31 @@ fn amazon_redirects_to_the_buckets_region() {
 }
 
 #[test]
+fn who_has_no_identity_is_told_what_would_be_one() {
+    let refusing = Web::new(|_| Reply::new(403));
+    let mut case = Case::new(&[("AWS_CONTAINER_CREDENTIALS_FULL_URI", refusing.url("/role"))]);
+    let variable = "AZURE_POD_IDENTITY_AUTHORITY_HOST";
+    case.t.env(variable, refusing.url(""));
+    for (context, told) in [
+        ("s3://bucket/x", "help: set AWS_ACCESS_KEY_ID and "),
+        (
+            "https://account.blob.core.windows.net/c/x",
+            "help: AZURE_STORAGE_ACCESS_KEY environment variable is not set",
+        ),
+    ] {
+        case.run(&["--context", context])
+            .failed(1, "there is nothing to authenticate with")
+            .failed(1, told);
+    }
+    // why something is tried again is told, too
+    let context = "--context=http://127.0.0.1:1/x.tar";
+    case.run(&[context]).failed(
+        1,
+        "due to GET http://127.0.0.1:1/x.tar failed: Connection refused",
+    );
+}
+
+#[test]
 fn a_broken_download_is_signed_anew() {
     let body = archive(&"0123456789".repeat(10_000));
     let count = AtomicUsize::new(0);

@@ -156,7 +156,7 @@ impl Asking {
             };
             let reason = match error {
                 Ok(response) => response.status().to_string(),
-                Err(error) => error.to_string(),
+                Err(error) => error.in_short(),
             };
             tracing::warn!("Retrying operation after {delay:.1?} due to {reason}");
             tokio::time::sleep(delay).await;
@@ -265,7 +265,8 @@ impl Pump {
             };
             tracing::warn!(
                 received_bytes = self.received,
-                "Retrying operation after {delay:.1?} due to {error}"
+                "Retrying operation after {delay:.1?} due to {}",
+                error.in_short()
             );
             tokio::time::sleep(delay).await;
             let validator = self.validator.clone();

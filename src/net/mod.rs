@@ -91,6 +91,16 @@ impl Error {
         }
     }
 
+    /// Returns the error with what is at the bottom of it, in one line.
+    fn in_short(&self) -> String {
+        let source = std::error::Error::source(self);
+        let last = std::iter::successors(source, |error| error.source()).last();
+        match last {
+            Some(last) => format!("{self}: {last}"),
+            None => self.to_string(),
+        }
+    }
+
     /// Tells whether the same request may succeed later.
     fn is_transient(&self) -> bool {
         match self {

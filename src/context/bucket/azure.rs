@@ -98,7 +98,8 @@ fn proof(at: &Surroundings, url: &mut Url) -> Result<Proof, Error> {
         return Ok(Proof::Nothing);
     }
     let realm = realm(url).unwrap_or(Realm::Public);
-    let token = at.net().block_on(azure::token(at, realm, RESOURCE))?;
+    let token = at.net().block_on(azure::token(at, realm, RESOURCE));
+    let token = token.map_err(Error::no_proof(MISSING))?;
     Ok(token.map_or(Proof::Nothing, Proof::Identity))
 }
 

@@ -20,7 +20,10 @@ pub(super) fn open(at: &Surroundings, bucket: &str, name: &str) -> Result<Downlo
     let url = url(at.environment(), bucket, name)?;
     let token = match at.environment().get(EMULATOR) {
         Some(_) => None,
-        None => at.net().block_on(google::token(at, google::READ_SCOPE))?,
+        None => {
+            let token = at.net().block_on(google::token(at, google::READ_SCOPE));
+            token.map_err(Error::no_proof(MISSING))?
+        }
     };
     let missing = token.is_none().then_some(MISSING);
     let sign = token.map(|token| sign(at, token));

@@ -45,6 +45,12 @@ const REASON_LIMIT: u64 = 4096;
 pub enum Error {
     #[error(transparent)]
     Cloud(#[from] cloud::Error),
+    #[error("there is nothing to authenticate with")]
+    NoProof {
+        source: Box<cloud::Error>,
+        /// What would be.
+        missing: &'static str,
+    },
     #[error(transparent)]
     Net(#[from] net::Error),
     #[error("{url} answered {status}{}", reason(.code))]
@@ -70,10 +76,21 @@ fn reason(code: &str) -> String {
 }
 
 impl Error {
+    /// Says what would authenticate us where nothing was to be had.
+    fn no_proof(missing: &'static str) -> impl FnOnce(cloud::Error) -> Self {
+        move |source| Self::NoProof {
+            source: Box::new(source),
+            missing,
+        }
+    }
+
     /// Returns what the user can do about it, if anything; printed after `help:`.
     pub fn help(&self) -> Option<String> {
         match self {
             Self::Cloud(error) => error.help(),
+            Self::NoProof { source, missing } => {
+                source.help().or_else(|| Some((*missing).to_owned()))
+            }
             Self::Net(error) => error.help(),
             Self::Status { missing, .. } => {
                 missing.map(|missing| format!("it was asked for without credentials: {missing}"))

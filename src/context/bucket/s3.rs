@@ -20,7 +20,8 @@ pub(super) fn open(at: &Surroundings, bucket: &str, key: &str) -> Result<Downloa
     let net = at.net();
     let found = net.block_on(aws::region(at))?;
     let mut region = found.unwrap_or_else(|| aws::DEFAULT_REGION.to_owned());
-    let keys = net.block_on(aws::credential(at, &region))?;
+    let keys = net.block_on(aws::credential(at, &region));
+    let keys = keys.map_err(Error::no_proof(MISSING))?;
     let missing = keys.is_none().then_some(MISSING);
     let mut is_moved = false;
     loop {
