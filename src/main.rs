@@ -1,6 +1,7 @@
 //! The process's edge: arguments in, exit status out.
 
 use std::io::Write as _;
+use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -34,7 +35,22 @@ fn main() -> ExitCode {
         Some(name) if is_warmer(name) => args[0] = "warm".to_owned(),
         _ => drop(args.drain(..args.len().min(1))),
     }
-    ExitCode::from(match cli::parse(&args) {
+    ExitCode::from(guarded(|| carry_out(&args)))
+}
+
+/// Returns the status of `work`; if that finds a mistake of this program's own, the status says so (compat spec 10.3).
+fn guarded(work: impl FnOnce() -> u8) -> u8 {
+    const MISTAKEN: u8 = 2;
+    std::panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        report::print(
+            "this is a mistake of the executor's own: please report it with the lines above\n",
+        );
+        MISTAKEN
+    })
+}
+
+fn carry_out(args: &[String]) -> u8 {
+    match cli::parse(args) {
         Ok(Command::Print(text)) => print(&text),
         Ok(Command::Build(arguments)) => build(&arguments),
         Ok(Command::Push(arguments)) => push(&arguments),
@@ -45,7 +61,7 @@ fn main() -> ExitCode {
         Ok(Command::Login(login)) => told(login.store(&Environment::of_process())),
         Ok(Command::Logout(registry)) => told(cli::forget(&registry, &Environment::of_process())),
         Err(mistake) => report::mistake(&mistake),
-    })
+    }
 }
 
 fn build(arguments: &BuildArguments) -> u8 {
@@ -284,5 +300,16 @@ fn told(outcome: Result<String, cli::Error>) -> u8 {
             0
         }
         Err(error) => report::mistake(&error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mistake_of_our_own_has_a_status() {
+        assert_eq!(guarded(|| 0), 0);
+        assert_eq!(guarded(|| panic!("for the test")), 2);
     }
 }

@@ -140,6 +140,7 @@ fn exit_status() -> Roff {
     let rows = [
         ("0",         "The image was built and is where it was to go, or there was nothing to build."),
         ("1",         "Whatever else failed."),
+        ("2",         "The executor found a mistake of its own; or a RUN failed with that status."),
         ("129, 130, 131, 143", "Stopped by SIGHUP, SIGINT, SIGQUIT or SIGTERM; everything was put back."),
         ("255",       "A RUN was killed by a signal."),
         ("any other", "That of the RUN that failed."),
