@@ -52,12 +52,13 @@ fn what_a_word_means() {
 
 #[test]
 fn what_is_not_found() {
+    let where_it_is = Some("sources are looked for in the build context, which `--context` names");
     #[rustfmt::skip] // a table keeps its columns
     let cases = [
-        ("COPY nodir/* /n/",   "failed to calculate checksum of ref build context: \"/nodir\": not found",    None),
-        ("COPY dangling /n",   "failed to calculate checksum of ref build context: \"/dangling\": not found", None),
-        ("COPY out/passwd /n", "failed to calculate checksum of ref build context: \"/out/passwd\": not found", None),
-        ("COPY a.go/x /n",     "failed to calculate checksum of ref build context: \"/a.go/x\": not found",   None),
+        ("COPY nodir/* /n/",   "failed to calculate checksum of ref build context: \"/nodir\": not found",    where_it_is),
+        ("COPY dangling /n",   "failed to calculate checksum of ref build context: \"/dangling\": not found", where_it_is),
+        ("COPY out/passwd /n", "failed to calculate checksum of ref build context: \"/out/passwd\": not found", where_it_is),
+        ("COPY a.go/x /n",     "failed to calculate checksum of ref build context: \"/a.go/x\": not found",   where_it_is),
         ("COPY weird[1] /n",   "",                                                                            None),
         ("COPY a.goo /n",      "failed to calculate checksum of ref build context: \"/a.goo\": not found",    Some("there is \"a.go\"")),
         ("COPY [ /n",          "syntax error in pattern: \"[\"",                                              None),
