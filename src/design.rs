@@ -68,6 +68,12 @@
 //! again, and what checks images checks them. The descriptor says which cache a layer is: the name of its directory, which is a hash, and
 //! beside it the id. An import replaces a cache as a whole, while nobody uses it; files of two machines are never mixed.
 //!
+//! # Checks that depend on the platform
+//!
+//! `InvalidDefaultArgInFrom` judges a name with the automatic args of this build, as BuildKit does: `FROM x:$TARGETVARIANT` has a tag for
+//! linux/arm/v7 and none for linux/amd64, so it is right for one and wrong for the other. Nothing that is only likely is assumed; of several
+//! platforms each is looked at, and what is said of more than one is said once.
+//!
 //! # Files called `.wh.`
 //!
 //! A file of that name, from an archive, a context or a command, is a file in its stage like any other (language spec TAR-5), and other stages

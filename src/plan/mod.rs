@@ -4,6 +4,7 @@
 //! touches files its fully expanded inputs. What is left for `build` is to run the steps and to hash the layers.
 
 mod chmod;
+mod defaults;
 mod epoch;
 mod error;
 mod git;
@@ -126,6 +127,7 @@ pub fn plan(dockerfile: &Dockerfile, options: &Options, configs: &Configs) -> Re
     let mut outcomes: Vec<Outcome> = Vec::new();
     let mut stages = Vec::new();
     let mut findings = dockerfile.findings.clone();
+    findings.extend(defaults::findings(dockerfile, options));
     for index in needed {
         let base = match &graph.bases[index] {
             // the files come with the first step

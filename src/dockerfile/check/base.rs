@@ -1,4 +1,4 @@
-//! Checks of what stages start from, as it is when no build arg is given.
+//! Checks of what stages start from, as far as the text tells without the platforms.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,6 @@ use super::super::error::did_you_mean;
 use super::super::expand::{Expanded, expand};
 use super::super::{AUTOMATIC_ARGS, Dockerfile, Stage, quote, suggest};
 use super::{Report, Rule};
-use crate::image::ImageRef;
 
 /// Adds what is found in every `FROM`.
 pub(super) fn findings(report: &mut Report<'_>) {
@@ -16,6 +15,9 @@ pub(super) fn findings(report: &mut Report<'_>) {
         stage(from, &defaults, report);
     }
 }
+
+/// Stands for the value of an automatic arg: that it has one matters here, and not which.
+const AUTOMATIC: &str = "automatic";
 
 /// What `FROM` sees when no build arg is given.
 struct Defaults {
@@ -30,7 +32,7 @@ impl Defaults {
             escape: dockerfile.escape,
             values: AUTOMATIC_ARGS
                 .into_iter()
-                .map(|name| (name.to_owned(), Some(automatic(name).to_owned())))
+                .map(|name| (name.to_owned(), Some(AUTOMATIC.to_owned())))
                 .collect(),
         };
         for arg in dockerfile.global_args.iter().flat_map(|args| &args.value) {
@@ -53,17 +55,6 @@ impl Defaults {
     }
 }
 
-/// Returns a likely value of an automatic arg; checks must not depend on the machine.
-fn automatic(name: &str) -> &'static str {
-    match name {
-        "BUILDPLATFORM" | "TARGETPLATFORM" => "linux/amd64",
-        "BUILDOS" | "TARGETOS" => "linux",
-        "BUILDARCH" | "TARGETARCH" => "amd64",
-        "TARGETSTAGE" => "default",
-        _ => "1",
-    }
-}
-
 /// Checks the image and platform a stage starts from.
 fn stage(stage: &Stage, defaults: &Defaults, report: &mut Report<'_>) {
     let (span, from) = (stage.from.span, &stage.from.value);
@@ -81,16 +72,6 @@ fn stage(stage: &Stage, defaults: &Defaults, report: &mut Report<'_>) {
                 report.add(Rule::UndefinedArgInFrom, span, message);
             }
         }
-    }
-    if let Some(image) = defaults.expand(&from.image)
-        && !image.used.is_empty()
-        && image.text.parse::<ImageRef>().is_err()
-    {
-        let message = format!(
-            "with the defaults of its ARGs, {} is no valid image name",
-            quote::quoted(&from.image)
-        );
-        report.add(Rule::InvalidDefaultArgInFrom, span, message);
     }
     if let Some(platform) = &from.platform {
         check_platform(stage, platform, defaults, report);

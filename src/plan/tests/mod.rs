@@ -36,6 +36,11 @@ impl Case {
         self
     }
 
+    pub fn platform(mut self, target: &str) -> Self {
+        self.options.platforms.target = target.parse().unwrap();
+        self
+    }
+
     pub fn target(mut self, name: &str) -> Self {
         self.options.targets.push(name.to_owned());
         self

@@ -243,3 +243,42 @@ fn undefined_variables_are_found() {
     let case = Case::new().image("x", r#"{"Shell":["/bin/bash","-c"]}"#);
     assert_eq!(case.findings("FROM x\nCMD a"), "");
 }
+
+#[test]
+fn bases_without_build_args() {
+    #[rustfmt::skip] // a table keeps its columns
+    let cases = [
+        // Dockerfile                                 build arg          platform        is found
+        ("ARG V\nFROM x:$V",                          "V=1",             "linux/amd64",  "\"x:$V\""),
+        ("ARG V=\nFROM $V",                           "V=x",             "linux/amd64",  "\"$V\""),
+        ("ARG V=1\nFROM x:$V",                        "",                "linux/amd64",  ""),
+        ("ARG V=1\nARG W=\"$V.2\"\nFROM x:$W",        "",                "linux/amd64",  ""),
+        ("FROM x:${V:-1}",                            "",                "linux/amd64",  ""),
+        ("ARG V=1\nARG W=$V\nFROM x:$W",              "V=2",             "linux/amd64",  ""),
+        ("ARG V=${U:?}\nARG U\nFROM x:$V",            "V=1",             "linux/amd64",  ""),
+        ("FROM scratch AS unused\nARG V\nFROM x",     "V=1",             "linux/amd64",  ""),
+        ("ARG V\nFROM x:$V AS unused\nFROM y",        "V=1",             "linux/amd64",  "\"x:$V\""),
+        ("# check=skip=InvalidDefaultArgInFrom\nARG V\nFROM x:$V", "V=1", "linux/amd64",  ""),
+        // the automatic args are those of this build
+        ("FROM x:$TARGETARCH",                        "",                "linux/amd64",  ""),
+        ("FROM x:v$TARGETVARIANT",                    "",                "linux/amd64",  ""),
+        ("FROM x:$TARGETVARIANT",                     "",                "linux/arm/v7", ""),
+        ("FROM x:$TARGETVARIANT",                     "TARGETVARIANT=1", "linux/amd64",  "\"x:$TARGETVARIANT\""),
+        ("FROM x:$TARGETSTAGE",                       "",                "linux/amd64",  ""),
+    ];
+    for (text, build_arg, platform, image) in cases {
+        let mut case = Case::new().platform(platform);
+        if let Some((name, value)) = build_arg.split_once('=') {
+            case = case.build_arg(name, value);
+        }
+        let found = case.findings(text);
+        let rule = "InvalidDefaultArgInFrom: with the defaults of its ARGs, ";
+        match image {
+            "" => assert!(!found.contains(rule), "{text:?} {platform}: {found}"),
+            image => assert!(
+                found.contains(&format!("{rule}{image}")),
+                "{text:?} {platform}: {found}"
+            ),
+        }
+    }
+}
