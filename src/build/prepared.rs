@@ -64,7 +64,7 @@ pub fn check(
     options: &Options,
     means: context::Means<'_>,
 ) -> Result<Checked, Error> {
-    let dockerfile = dockerfile::parse(text.text.as_bytes(), &frontend(&options.plan.build_args))?;
+    let dockerfile = dockerfile::parse(&text.bytes, &frontend(&options.plan.build_args))?;
     let library = Library {
         client,
         current_dir: means.current_dir.to_owned(),
@@ -91,7 +91,7 @@ pub fn prepare<'b>(
     timeline: &Timeline,
 ) -> Result<Prepared<'b>, Error> {
     let phase = timeline.phase("plan");
-    let dockerfile = dockerfile::parse(text.text.as_bytes(), &frontend(&options.plan.build_args))?;
+    let dockerfile = dockerfile::parse(&text.bytes, &frontend(&options.plan.build_args))?;
     let library = Library {
         client,
         current_dir: means.current_dir.to_owned(),

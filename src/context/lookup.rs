@@ -33,12 +33,7 @@ pub fn dockerfile(
     let Some(path) = tried.iter().find(|path| exists(path)) else {
         return Err(Error::NoDockerfile { tried });
     };
-    let text = read(path)?;
-    Ok(DockerfileText {
-        path: path.clone(),
-        // Old files have comments in Latin-1; a replacement character does no harm there.
-        text: String::from_utf8_lossy(&text).into_owned(),
-    })
+    Ok(DockerfileText::new(path.clone(), read(path)?))
 }
 
 fn is_url(name: &str) -> bool {
@@ -66,10 +61,7 @@ fn fetch(url: Url, net: &Net) -> Result<DockerfileText, Error> {
             url: shown,
             limit: SIZE_LIMIT,
         }),
-        Ok(_) => Ok(DockerfileText {
-            path: shown.into(),
-            text: String::from_utf8_lossy(&text).into_owned(),
-        }),
+        Ok(_) => Ok(DockerfileText::new(shown.into(), text)),
     }
 }
 

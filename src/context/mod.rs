@@ -53,7 +53,19 @@ pub struct Context {
 pub struct DockerfileText {
     /// As found: the path given, or that path below the context.
     pub path: PathBuf,
+    pub bytes: Vec<u8>,
+    /// The bytes as messages show them.
     pub text: String,
+}
+
+impl DockerfileText {
+    fn new(path: PathBuf, bytes: Vec<u8>) -> Self {
+        Self {
+            path,
+            text: String::from_utf8_lossy(&bytes).into_owned(),
+            bytes,
+        }
+    }
 }
 
 /// What a context is opened with.

@@ -161,7 +161,7 @@ fn bases(
         check: None,
     };
     let parse = || {
-        let parsed = dockerfile::parse(text.text.as_bytes(), &frontend)?;
+        let parsed = dockerfile::parse(&text.bytes, &frontend)?;
         Ok(plan::base_images(&parsed, &options)?)
     };
     parse().map_err(|cause: build::Error| WarmError::Dockerfile {
