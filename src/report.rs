@@ -41,7 +41,7 @@ pub struct Excerpt<'a> {
     /// The whole file.
     pub text: &'a str,
     pub span: Span,
-    /// What of these lines is at fault, as it stands there.
+    /// What of these lines is at fault, as it stands there; where it does not, the first word is. `None` if nothing is.
     pub word: Option<String>,
 }
 
@@ -169,9 +169,28 @@ impl Excerpt<'_> {
         text
     }
 
-    /// Finds the word at fault: as it is, else in another case.
+    /// Finds the word at fault: as it is, else in another case, else the instruction's keyword.
     fn fault(&self, shown_end: usize) -> Option<Fault<'_>> {
-        let word = self.word.as_deref().filter(|word| !word.is_empty())?;
+        let word = self.word.as_deref()?;
+        let found = (!word.is_empty()).then(|| self.find(word, shown_end));
+        found.flatten().or_else(|| self.keyword())
+    }
+
+    fn keyword(&self) -> Option<Fault<'_>> {
+        let line = self
+            .text
+            .lines()
+            .nth(self.span.first_line.checked_sub(1)?)?;
+        let start = line.find(|c: char| !c.is_whitespace())?;
+        let word = line[start..].split_whitespace().next()?;
+        Some(Fault {
+            line: self.span.first_line,
+            before: &line[..start],
+            length: word.chars().count(),
+        })
+    }
+
+    fn find(&self, word: &str, shown_end: usize) -> Option<Fault<'_>> {
         let shown = self.span.first_line..=shown_end;
         let lines = (1..).zip(self.text.lines());
         let lines = lines.filter(|(number, line)| {
@@ -415,9 +434,10 @@ mod tests {
             "CMD",
             expect![[r#"
                 error
-                    --> Dockerfile:3
+                    --> Dockerfile:3:1
                      2 | # --mode
                    > 3 | RUN 	--mode=é\
+                       | ^^^
                    > 4 |   # --x
                    > 5 |   --x b
                      6 | CMD c

@@ -25,7 +25,17 @@ pub fn fetch(
         if missing.is_empty() {
             return Ok((bases, configs));
         }
-        for (key, found) in missing.iter().zip(library.images(&missing)?) {
+        let found = library.images(&missing).or_else(|error| {
+            let Some(image) = error.image() else {
+                return Err(error);
+            };
+            let from = plan::from_image(dockerfile, options, &configs, &image)?;
+            Err(match from {
+                Some((span, word)) => error.in_from(span, word),
+                None => error,
+            })
+        })?;
+        for (key, found) in missing.iter().zip(found) {
             configs.insert(key.clone(), found.config.clone());
             bases.insert(key.clone(), found);
         }

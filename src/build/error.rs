@@ -34,6 +34,8 @@ pub enum Error {
         image: String,
         source: layout::Error,
     },
+    #[error(transparent)]
+    From(FromError),
     #[error("cannot open the context `{name}`")]
     Context {
         name: String,
@@ -100,6 +102,27 @@ impl From<mount::Error> for Error {
     }
 }
 
+/// An error of what a stage starts from.
+#[derive(Debug)]
+pub struct FromError {
+    error: Box<Error>,
+    place: Place,
+    /// The name of the image as it stands there.
+    word: String,
+}
+
+impl std::fmt::Display for FromError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(&self.error, f)
+    }
+}
+
+impl std::error::Error for FromError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.error.source()
+    }
+}
+
 /// The instruction at which a build stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place(pub Span);
@@ -132,12 +155,30 @@ impl Error {
         )
     }
 
+    /// Places an error at the `FROM` that names an image by `word`.
+    pub(super) fn in_from(self, span: Span, word: String) -> Self {
+        Self::From(FromError {
+            error: Box::new(self),
+            place: Place(span),
+            word,
+        })
+    }
+
+    /// Returns the image that is not to be had, as messages call it.
+    pub(super) fn image(&self) -> Option<String> {
+        match self {
+            Self::Image { image, .. } => Some(image.to_string()),
+            Self::LayoutImage { image, .. } => Some(image.clone()),
+            _ => None,
+        }
+    }
+
     /// Returns the instruction at which the build stopped.
     pub fn span(&self) -> Option<Span> {
         match self {
             Self::Dockerfile(error) => error.span,
             Self::Plan(error) => error.span,
-            Self::Stage { place, .. } => Some(place.0),
+            Self::Stage { place, .. } | Self::From(FromError { place, .. }) => Some(place.0),
             _ => None,
         }
     }
@@ -148,6 +189,12 @@ impl Error {
             Self::Dockerfile(error) => error.word(),
             Self::Plan(error) => error.word(),
             Self::Stage { source, .. } | Self::Instruction { source, .. } => source.word(),
+            Self::From(from) => Some(from.word.clone()),
+            Self::Run(error) => error.word(),
+            Self::Mount(error) => error.word(),
+            Self::NotAllowed(what) => Some(format!("--{}", what.split('.').next()?)),
+            // of a COPY or a mount
+            Self::Image { .. } | Self::LayoutImage { .. } => Some("from=".to_owned()),
             Self::Execute(error) => error.word(),
             _ => None,
         }
@@ -159,6 +206,7 @@ impl Error {
             Self::Dockerfile(error) => error.help(),
             Self::Plan(error) => error.help(),
             Self::Stage { source, .. } | Self::Instruction { source, .. } => source.help(),
+            Self::From(from) => from.error.help(),
             Self::Image { source, .. } => source.help(),
             Self::Context { source, .. } => source.help(),
             Self::Execute(error) => error.help(),

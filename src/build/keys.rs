@@ -35,7 +35,23 @@ pub fn images(library: &Library<'_>, plan: &Plan) -> Result<Images, Error> {
     }
     wanted.sort();
     wanted.dedup();
-    let found = library.images(&wanted)?;
+    let found = library.images(&wanted).map_err(|error| {
+        let image = error.image();
+        let mut steps = plan.stages.iter().flat_map(|stage| {
+            let steps = stage.steps.iter();
+            steps.map(move |step| (stage, step))
+        });
+        let reads_it = |(_, step): &(_, &Step)| {
+            step.sources().into_iter().any(|source| match source {
+                Source::Image(name, _) => Some(name.to_string()) == image,
+                _ => false,
+            })
+        };
+        match steps.find(reads_it) {
+            Some((stage, step)) => Error::at(stage, step, error),
+            None => error,
+        }
+    })?;
     let diff_ids = found
         .iter()
         .map(|found| found.config.rootfs.diff_ids.clone());

@@ -225,6 +225,9 @@ impl Error {
                 Some("start what writes to it first, in the background".into())
             }
             Self::Utf16 { .. } => Some("save it as UTF-8".into()),
+            Self::Ignore { .. } => Some(
+                "`[` begins a set of characters, `\\` makes the next character an ordinary one, and `!` needs a pattern behind it".to_owned(),
+            ),
             Self::Bucket { source, .. } => source.help(),
             Self::Git(error) => error.help(),
             Self::Fetch { source } | Self::FetchDockerfile { source } => source.help(),

@@ -30,9 +30,13 @@ pub enum Problem {
     #[error("invalid check option {}", quote::quoted(.0))]
     InvalidCheck(String),
     #[error("unterminated heredoc")]
-    UnterminatedHeredoc,
+    UnterminatedHeredoc {
+        name: String,
+        /// The number of a line that would end it but for blanks.
+        nearly: Option<usize>,
+    },
     #[error("when using JSON array syntax, arrays must be comprised of strings only")]
-    NotStrings,
+    NotStrings(String),
     #[error("Syntax error - can't find = in {}. Must be of the form: name=value", quote::quoted(.0))]
     NoEqualsSign(String),
     #[error("{0} must have two arguments")]
@@ -46,6 +50,7 @@ pub enum Problem {
     UnknownFlag {
         flag: String,
         suggestion: Option<String>,
+        known: Vec<&'static str>,
     },
     #[error("duplicate flag specified: --{0}")]
     DuplicateFlag(&'static str),
@@ -122,8 +127,8 @@ impl Problem {
                 | Self::DuplicateDirective(_)
                 | Self::InvalidEscape(_)
                 | Self::InvalidCheck(_)
-                | Self::UnterminatedHeredoc
-                | Self::NotStrings
+                | Self::UnterminatedHeredoc { .. }
+                | Self::NotStrings(_)
                 | Self::NoEqualsSign(_)
                 | Self::TwoArguments(_)
                 | Self::TriggerCount
@@ -173,33 +178,21 @@ impl Error {
             Problem::Security(mode) => return Some(format!("--security={mode}")),
             Problem::DeviceNeedsLabs => "--device",
             Problem::MountFromVariable => "from=",
+            Problem::BlankName(_) => "=",
+            Problem::HealthcheckNone => "NONE",
+            Problem::HealthcheckCommand => "CMD",
+            Problem::InvalidCheck(text) if text.is_empty() => "check",
+            Problem::DuplicateDirective(key) => key,
             Problem::InvalidEscape(text)
             | Problem::InvalidCheck(text)
             | Problem::NoEqualsSign(text)
+            | Problem::NotStrings(text)
             | Problem::StageName(text)
             | Problem::HealthcheckType(text)
             | Problem::MountFields { text, .. }
+            | Problem::UnterminatedHeredoc { name: text, .. }
             | Problem::HeredocWord { name: text, .. } => text,
             Problem::OnbuildTrigger(keyword) => keyword,
-            _ => return None,
-        };
-        Some(text.to_owned())
-    }
-
-    /// Returns what the user can do about it, if anything; printed after `help:`.
-    pub fn help(&self) -> Option<String> {
-        let text = match &self.problem {
-            Problem::BeforeFirstStage => {
-                "only ARG may stand before the first FROM; move the instruction below it"
-            }
-            Problem::NoStages => "add a FROM instruction",
-            Problem::UnterminatedHeredoc => {
-                "the closing line must be the heredoc's name alone, without blanks before or after it"
-            }
-            Problem::DeviceNeedsLabs => {
-                "put `# syntax=docker/dockerfile:1-labs` in the first line of the Dockerfile"
-            }
-            Problem::NotStrings => "quote every element of the array",
             _ => return None,
         };
         Some(text.to_owned())

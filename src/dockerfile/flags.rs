@@ -60,10 +60,11 @@ impl Flags {
                 None => (text, None),
             };
             let Some((name, takes)) = known.iter().copied().find(|(name, _)| *name == typed) else {
-                let names = known.iter().map(|(name, _)| *name);
+                let known: Vec<_> = known.iter().map(|(name, _)| *name).collect();
                 return Err(Problem::UnknownFlag {
                     flag: typed.to_owned(),
-                    suggestion: suggest(typed, names).map(str::to_owned),
+                    suggestion: suggest(typed, known.iter().copied()).map(str::to_owned),
+                    known,
                 });
             };
             let values = given.entry(name).or_default();

@@ -79,6 +79,7 @@ pub(super) fn read_body(
     first_line: usize,
 ) -> Result<Heredoc, Error> {
     let mut raw = Vec::new();
+    let mut nearly = None;
     while let Some(line) = lines.next_line()? {
         let end = line.iter().rposition(|b| !matches!(b, b'\r' | b'\n'));
         let mut terminator = &line[..end.map_or(0, |at| at + 1)];
@@ -102,9 +103,14 @@ pub(super) fn read_body(
                 strip_tabs: introducer.strip_tabs,
             });
         }
+        if terminator.trim_ascii() == introducer.name.as_bytes() {
+            nearly.get_or_insert(lines.number());
+        }
         raw.extend_from_slice(line);
     }
-    Err(Problem::UnterminatedHeredoc.at(Span {
+    let name = introducer.name;
+    let problem = Problem::UnterminatedHeredoc { name, nearly };
+    Err(problem.at(Span {
         first_line,
         last_line: lines.number(),
     }))
@@ -249,7 +255,11 @@ mod tests {
                     assert_eq!(heredoc.body, body.as_bytes(), "{text:?}");
                     assert_eq!(heredoc.raw_body, raw, "{text:?}");
                 }
-                None => assert_eq!(got.unwrap_err().problem, Problem::UnterminatedHeredoc),
+                None => {
+                    let (name, nearly) = ("EOF".to_owned(), None);
+                    let want = Problem::UnterminatedHeredoc { name, nearly };
+                    assert_eq!(got.unwrap_err().problem, want, "{text:?}");
+                }
             }
         }
     }

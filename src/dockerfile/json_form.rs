@@ -21,7 +21,7 @@ pub(super) fn parse(text: &str) -> Result<Option<Vec<String>>, Problem> {
         .into_iter()
         .map(|value| match value {
             Value::String(word) => Ok(word),
-            _ => Err(Problem::NotStrings),
+            _ => Err(Problem::NotStrings(text.trim_end().to_owned())),
         })
         .collect::<Result<_, _>>()
         .map(Some)
@@ -86,10 +86,10 @@ mod tests {
             ("[\"a\tb\"]",              Ok(None)),
             (r#"[ -f /x ] && echo"#,    Ok(None)),
             (r#"a"#,                    Ok(None)),
-            (r#"[1,"a"]"#,              Err(Problem::NotStrings)),
-            (r#"[null]"#,               Err(Problem::NotStrings)),
-            (r#"[["a"]]"#,              Err(Problem::NotStrings)),
-            (r#"[{}]"#,                 Err(Problem::NotStrings)),
+            (r#"[1,"a"]"#,              Err(Problem::NotStrings(r#"[1,"a"]"#.to_owned()))),
+            (r#"[null]"#,               Err(Problem::NotStrings(r#"[null]"#.to_owned()))),
+            (r#"[["a"]]"#,              Err(Problem::NotStrings(r#"[["a"]]"#.to_owned()))),
+            (r#"[{}]"#,                 Err(Problem::NotStrings(r#"[{}]"#.to_owned()))),
             (r#"[]"#,                   Ok(Some(&[]))),
             (r#"[""]"#,                 Ok(Some(&[""]))),
             (r#"["\ud800"]"#,           Ok(Some(&["\u{fffd}"]))),

@@ -25,6 +25,7 @@ mod node;
 mod words;
 
 pub mod error;
+mod help;
 pub mod instruction;
 mod parse;
 

@@ -78,7 +78,16 @@ impl Error {
                 Some(path.to_string().trim_start_matches('/').to_owned())
             }
             Self::Pattern(word) => Some(word.clone()),
-            Self::Status { url, .. } | Self::Fetch { url, .. } => Some(url.clone()),
+            Self::Select(dockerignore::Error::Syntax { pattern }) => Some(pattern.clone()),
+            Self::NotADirectory(path) | Self::NonDirectory(path) => Some(path.to_string()),
+            Self::Status { url, .. }
+            | Self::Fetch { url, .. }
+            | Self::Repository { url, .. }
+            | Self::NoSubDirectory { url, .. } => Some(url.clone()),
+            Self::Download(error) => error.url().map(str::to_owned),
+            Self::DigestMismatch { .. } | Self::OtherCommit { .. } => Some("--checksum".to_owned()),
+            Self::Owner(_) => Some("--chown".to_owned()),
+            Self::Archive { path, .. } => Some(path.to_string().trim_start_matches('/').to_owned()),
             _ => None,
         }
     }
@@ -97,6 +106,27 @@ impl Error {
                 "build context" => "sources are looked for in the build context, which `--context` names".to_owned(),
                 tree => format!("sources are looked for in the files of `{tree}`"),
             }),
+            Self::Pattern(_) | Self::Select(_) => {
+                Some("in a pattern, `[` begins a set of characters; `[[]` stands for the character itself".to_owned())
+            }
+            Self::ReplaceDirectory(_) => {
+                Some("name another destination; a file never takes a directory's place".to_owned())
+            }
+            Self::NonDirectory(path) | Self::NotADirectory(path) => Some(format!(
+                "{path} is a file; name another destination, or remove the file before"
+            )),
+            Self::Status { status: 401 | 403, .. } => Some(
+                "a server that wants to know who asks needs `--secret id=HTTP_AUTH_TOKEN_<host>,…`".to_owned(),
+            ),
+            Self::Status { .. } | Self::Fetch { .. } => {
+                Some("the address is asked for as it stands here, after variables are expanded".to_owned())
+            }
+            Self::OtherCommit { .. } => {
+                Some("the branch or tag points to another commit than --checksum says".to_owned())
+            }
+            Self::NoSubDirectory { .. } => {
+                Some("the directory follows the commit: `#REF:DIRECTORY`".to_owned())
+            }
             Self::Repository { source, .. } if source.is_refusal() => Some(
                 "a private repository needs `--secret id=GIT_AUTH_TOKEN,…` or `--secret id=GIT_AUTH_HEADER,…`".to_owned(),
             ),

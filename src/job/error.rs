@@ -123,7 +123,7 @@ impl Explain for Error {
             file_name,
             text: &dockerfile.text,
             span,
-            word: cause.word(),
+            word: Some(cause.word().unwrap_or_default()),
         })
     }
 

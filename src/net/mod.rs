@@ -101,6 +101,18 @@ impl Error {
         }
     }
 
+    /// Returns the URL that was to be read, as far as messages show it.
+    pub fn url(&self) -> Option<&str> {
+        match self {
+            Self::Url { url }
+            | Self::Get { url, .. }
+            | Self::Sign { url, .. }
+            | Self::Stalled { url, .. }
+            | Self::Changed { url, .. } => Some(url),
+            _ => None,
+        }
+    }
+
     /// Tells whether the same request may succeed later.
     fn is_transient(&self) -> bool {
         match self {

@@ -33,8 +33,12 @@ pub enum Problem {
     Platform { text: String, source: image::Error },
     #[error("invalid stage index {0}")]
     StageIndex(String),
-    #[error("circular dependency detected on stage: {0}")]
-    Cycle(String),
+    #[error("circular dependency detected on stage: {stage}")]
+    Cycle {
+        stage: String,
+        /// What closes the circle, as it stands in the instruction.
+        reference: String,
+    },
     #[error("cannot copy from stage {}, it needs to be defined before current stage {}", quoted(.from), quoted(.stage))]
     CopyFromLater { from: String, stage: String },
     #[error("cannot mount from stage {} to {}, stage needs to be defined before current command", quoted(.from), quoted(.target))]
@@ -60,9 +64,9 @@ pub enum Problem {
     #[error("invalid user index for --chown={0}")]
     UserIndex(String),
     #[error("source can't be a URL for COPY")]
-    CopyUrl,
+    CopyUrl(String),
     #[error("source can't be a git ref for COPY")]
-    CopyGit,
+    CopyGit(String),
     #[error("checksum can't be specified for multiple sources")]
     ChecksumOfSeveral,
     #[error("checksum requires HTTP(S) or Git sources")]
@@ -139,10 +143,22 @@ impl Error {
                 return Some(format!("--from={from}"));
             }
             Problem::MountFromLater { from, .. } => return Some(format!("from={from}")),
+            Problem::Cycle {
+                reference: text, ..
+            }
+            | Problem::CopyUrl(text)
+            | Problem::CopyGit(text)
+            | Problem::SourceDateEpoch(text)
+            | Problem::SourceDateEpochOfStage(text)
+            | Problem::Device(text)
+            | Problem::FromLater { from: text, .. } => text,
+            Problem::EmptyRun => "[]",
             Problem::FromVariable => "--from=",
             Problem::Port(message) => return Some(port(message).to_owned()),
             Problem::UserIndex(owner) => return Some(format!("--chown={owner}")),
+            Problem::Expand(error) if error.word.contains('\n') => &error.part,
             Problem::Expand(error) => &error.word,
+            Problem::Git(error) => error.word(),
             Problem::Mount(error) => return mount_word(error),
             Problem::ChecksumOfSeveral
             | Problem::ChecksumOfLocal
@@ -165,6 +181,20 @@ impl Error {
             Problem::BlankBase(_) => {
                 "only an ARG that stands before the first FROM is visible in FROM; give it a default or pass --build-arg"
             }
+            Problem::BlankPlatform(_) => {
+                "only the automatic platform args, such as $BUILDPLATFORM, and an ARG that stands before the first FROM are visible here"
+            }
+            Problem::Reference { name, detail } if !detail.is_empty() => {
+                let lower = name.to_lowercase();
+                return Some(format!(
+                    "write `{lower}`; stages are called in lower case, too"
+                ));
+            }
+            Problem::Reference { .. } => "an image is called [REGISTRY/]REPOSITORY[:TAG][@DIGEST]",
+            Problem::Platform { .. } => {
+                "a platform is os/architecture[/variant], such as linux/arm64"
+            }
+            Problem::Cycle { .. } => "a stage cannot need itself, nor a stage that needs it",
             Problem::UserIndex(_) => {
                 "names are looked up in the stage's /etc/passwd, which a scratch stage and --link do not have; use numeric ids"
             }
@@ -174,13 +204,64 @@ impl Error {
             Problem::CopyFromLater { .. }
             | Problem::MountFromLater { .. }
             | Problem::FromLater { .. } => "move the stage that is copied from further up",
-            Problem::CopyUrl | Problem::CopyGit => "use ADD",
+            Problem::NoContextStage { .. } => {
+                "`--build-context NAME=target:STAGE` takes the name that follows AS in a FROM"
+            }
+            Problem::CopyUrl(_) | Problem::CopyGit(_) => "use ADD",
             Problem::Nul(_) => "take it out; a command can make one, as `printf '\\0'` does",
             Problem::Mount(error) => return error.help(),
+            Problem::Git(error) => return Some(error.help()),
             Problem::Trigger { .. } => "the trigger comes from the ONBUILD of this stage's base",
-            _ => return None,
+            Problem::Expand(error) => return Some(expansion(&error.problem)),
+            Problem::OctalMode(_) | Problem::SymbolicMode(_) => {
+                "write an octal number, such as 0644, or changes as `chmod` takes them, such as u=rwX,go=rX"
+            }
+            Problem::ChecksumOfSeveral => "write an ADD for each source",
+            Problem::ChecksumOfLocal => "files of the build context need no checksum",
+            Problem::ChecksumFormat | Problem::ChecksumAlgorithm => {
+                "write `--checksum=sha256:` and 64 hexadecimal digits; for a repository, the commit's id"
+            }
+            Problem::Port(_) => {
+                "write PORT, FROM-TO, PORT/tcp, PORT/udp or PORT/sctp, with ports from 0 to 65535"
+            }
+            Problem::Signal(_) => "write a signal's name, such as SIGTERM, or its number",
+            Problem::EmptyVolume => "a path that is only an undefined variable is empty",
+            Problem::Device(_) => "devices need a builder with access to them",
+            Problem::EmptyRun => "name the program: `RUN [\"PROGRAM\", \"ARGUMENT\"]`",
+            Problem::SourceDateEpoch(_) => {
+                "write seconds since 1970, `context`, or the name of a stage or a named context"
+            }
+            Problem::SourceDateEpochOfStage(_) => "write seconds since 1970 instead",
+            Problem::NoConfig { .. } => return None,
         };
         Some(text.to_owned())
+    }
+}
+
+/// Returns what to do about a word that cannot be expanded.
+fn expansion(problem: &expand::Problem) -> String {
+    match problem {
+        expand::Problem::OpenQuote(_) => {
+            "close the quote, or write the escape character before it if it belongs to the text; COPY, ADD, VOLUME and EXPOSE \
+             split at blanks even between quotes, so names with blanks need the JSON form"
+                .to_owned()
+        }
+        expand::Problem::Required { name, .. } => {
+            format!("give `{name}` a value, by ARG, ENV or --build-arg")
+        }
+        expand::Problem::Modifier(_) => {
+            "there are `:-`, `-`, `:+`, `+`, `:?`, `?`, `#`, `##`, `%`, `%%`, `/` and `//`; a shell can do more in a RUN".to_owned()
+        }
+        expand::Problem::BadSubstitution => "write `${NAME}`".to_owned(),
+        expand::Problem::MissingBrace => {
+            "close the brace; ARG, ENV and LABEL end a word at a blank unless it is quoted".to_owned()
+        }
+        expand::Problem::MissingSlash => {
+            "write `${NAME/PATTERN/REPLACEMENT}`; the replacement may be empty".to_owned()
+        }
+        expand::Problem::Pattern { .. } => "patterns know `*` and `?`; `[` stands for itself".to_owned(),
+        expand::Problem::TooDeep => "use a variable for the inner part".to_owned(),
+        expand::Problem::TooLarge => "a file or a command can hold as much".to_owned(),
     }
 }
 
@@ -195,15 +276,19 @@ fn mount_word(error: &mount::Error) -> Option<String> {
     let text = match error {
         mount::Error::Type(kind) => return Some(format!("type={kind}")),
         mount::Error::Sharing(sharing) => return Some(format!("sharing={sharing}")),
+        // these keys have short forms
+        mount::Error::Value {
+            key: "readonly" | "readwrite",
+            value,
+        } => value,
         mount::Error::Value { key, value } => return Some(format!("{key}={value}")),
+        mount::Error::SecretWithoutId | mount::Error::SecretWithTwoIds => "type=secret",
         mount::Error::KeyForType { key, .. } => *key,
         mount::Error::NotAllowed { key, .. } | mount::Error::Unsupported { key, .. } => {
             return Some(format!("{key}="));
         }
-        mount::Error::Key { field: text, .. }
-        | mount::Error::Bare(text)
-        | mount::Error::Target(text) => text,
-        _ => return None,
+        mount::Error::Key { field: text, .. } | mount::Error::Bare(text) => text,
+        mount::Error::Target(_) => "--mount",
     };
     Some(text.to_owned())
 }

@@ -59,6 +59,32 @@ pub enum Error {
     Checksums { flag: String, query: String },
 }
 
+impl Error {
+    /// Returns the word that is at fault, as it stands in the instruction.
+    pub fn word(&self) -> &str {
+        match self {
+            Self::Key(text) | Self::NoValue(text) | Self::Commit(text) => text,
+            Self::Value { value, .. } => value,
+            Self::Conflict { first, .. } => first,
+            Self::KeepGitDir => "--keep-git-dir",
+            Self::Checksums { .. } => "--checksum",
+        }
+    }
+
+    /// Returns what the user can do about it.
+    pub fn help(&self) -> String {
+        match self {
+            Self::Key(_) => format!("queries are {}", KEYS.join(", ")),
+            Self::NoValue(key) => format!("write `{key}=VALUE`"),
+            Self::Value { .. } => "write true or false".to_owned(),
+            Self::Conflict { .. } | Self::KeepGitDir | Self::Checksums { .. } => {
+                "keep one of the two".to_owned()
+            }
+            Self::Commit(_) => "write the commit's id, or the first digits of it".to_owned(),
+        }
+    }
+}
+
 const KEYS: [&str; 10] = [
     "ref",
     "branch",

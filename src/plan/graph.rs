@@ -6,11 +6,12 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::cycle::{self, Edge};
 use super::{
     Configs, Error, ImageName, NamedContext, NamedSource, Options, Problem, Scope, epoch, named,
     scope,
 };
-use crate::dockerfile::{self, Dockerfile, Instruction, Located, Span, Stage, suggest};
+use crate::dockerfile::{self, Dockerfile, Instruction, Located, Stage, suggest};
 use crate::image::{ImageRef, Platform};
 
 /// Every stage of a Dockerfile with what it starts from; references, indexes and cycles are checked for all of them.
@@ -231,18 +232,19 @@ impl<'a> Graph<'a> {
                 pending.push(base);
             }
             for command in self.commands(index)? {
-                pending.extend(self.stages_read(&command)?);
+                let read = self.stages_read(&command)?;
+                pending.extend(read.into_iter().map(|(stage, _)| stage));
             }
         }
         Ok(needed)
     }
 
-    /// Returns the stages that an instruction reads files of.
-    fn stages_read(&self, located: &Located<Instruction>) -> Result<Vec<usize>, Error> {
+    /// Returns the stages that an instruction reads files of, and how it refers to each.
+    fn stages_read(&self, located: &Located<Instruction>) -> Result<Vec<(usize, String)>, Error> {
         let origins = match &located.value {
             Instruction::Copy(copy) => match copy.from.as_deref() {
                 Some(from) if !from.is_empty() && !from.contains('$') => {
-                    vec![self.copy_origin(from)]
+                    vec![(self.copy_origin(from), format!("--from={from}"))]
                 }
                 _ => Vec::new(),
             },
@@ -252,14 +254,14 @@ impl<'a> Graph<'a> {
                 .flat_map(|mount| &mount.fields)
                 .filter(|(key, _)| key.eq_ignore_ascii_case("from"))
                 .filter_map(|(_, value)| value.as_deref().filter(|from| !from.is_empty()))
-                .map(|from| self.mount_origin(from))
+                .map(|from| (self.mount_origin(from), format!("from={from}")))
                 .collect(),
             _ => Vec::new(),
         };
         let mut stages = Vec::new();
-        for origin in origins {
+        for (origin, reference) in origins {
             match origin {
-                Ok(Origin::Stage(index)) => stages.push(index),
+                Ok(Origin::Stage(index)) => stages.push((index, reference)),
                 Err(problem @ Problem::StageIndex(_)) => return Err(problem.at(located.span)),
                 // A bad image name is an error of the instruction, and matters only if that is needed.
                 Ok(Origin::Scratch | Origin::Named(_) | Origin::Image(..)) | Err(_) => {}
@@ -347,49 +349,34 @@ impl<'a> Graph<'a> {
     fn check_cycles(&self) -> Result<(), Error> {
         let mut edges = Vec::new();
         for stage in &self.dockerfile.stages {
-            let mut from_stage: Vec<(usize, Span)> = Vec::new();
+            let mut from_stage = Vec::new();
             if let Origin::Stage(base) = self.bases[stage.index] {
-                from_stage.push((base, stage.from.span));
+                let reference = stage.from.value.image.clone();
+                from_stage.push(Edge {
+                    to: base,
+                    span: stage.from.span,
+                    reference,
+                });
             }
             for located in self.body(stage.index) {
                 let read = self.stages_read(located)?;
-                from_stage.extend(read.into_iter().map(|index| (index, located.span)));
+                from_stage.extend(read.into_iter().map(|(to, reference)| Edge {
+                    to,
+                    span: located.span,
+                    reference,
+                }));
             }
             edges.push(from_stage);
         }
-        let mut done = vec![false; edges.len()];
-        for index in 0..edges.len() {
-            if let Some(span) = find_cycle(&edges, index, &mut Vec::new(), &mut done) {
-                return Err(Problem::Cycle(self.display_name(index)).at(span));
+        match cycle::find(&edges) {
+            Some((stage, edge)) => {
+                let stage = self.display_name(stage);
+                let reference = edge.reference.clone();
+                Err(Problem::Cycle { stage, reference }.at(edge.span))
             }
-        }
-        Ok(())
-    }
-}
-
-/// Searches depth first for an edge back to a stage on `path`; returns where it stands.
-fn find_cycle(
-    edges: &[Vec<(usize, Span)>],
-    stage: usize,
-    path: &mut Vec<usize>,
-    done: &mut [bool],
-) -> Option<Span> {
-    if done[stage] {
-        return None;
-    }
-    path.push(stage);
-    for (next, span) in &edges[stage] {
-        if path.contains(next) {
-            return Some(*span);
-        }
-        let found = find_cycle(edges, *next, path, done);
-        if found.is_some() {
-            return found;
+            None => Ok(()),
         }
     }
-    path.pop();
-    done[stage] = true;
-    None
 }
 
 fn image(name: &str, platform: Platform) -> Result<Origin, Problem> {

@@ -4,6 +4,7 @@
 //! touches files its fully expanded inputs. What is left for `build` is to run the steps and to hash the layers.
 
 mod chmod;
+mod cycle;
 mod defaults;
 mod epoch;
 mod error;
@@ -92,6 +93,28 @@ pub fn required_images(
         }
     }
     Ok(missing)
+}
+
+/// Returns where the first needed stage stands that starts from the image which messages call `image`: its `FROM`, and the name there.
+///
+/// # Errors
+/// As of [`required_images`].
+pub fn from_image(
+    dockerfile: &Dockerfile,
+    options: &Options,
+    known: &Configs,
+    image: &str,
+) -> Result<Option<(Span, String)>, Error> {
+    let graph = Graph::new(dockerfile, options, known)?;
+    let mut needed = graph.needed()?.into_iter();
+    let is_it = |index: &usize| match &graph.bases[*index] {
+        Origin::Image(name, _) => name.to_string() == image,
+        _ => false,
+    };
+    Ok(needed.find(is_it).map(|index| {
+        let from = &graph.stage(index).from;
+        (from.span, from.value.image.clone())
+    }))
 }
 
 /// Returns the images that any stage starts from, needed or not, each once.

@@ -62,7 +62,31 @@ impl Error {
         match self {
             Self::Target(_) => Some("name a `target`, or set a WORKDIR other than `/`".to_owned()),
             Self::KeyForType { key, kind: "bind" } => Some(format!("write `type=` before `{key}`")),
-            _ => None,
+            Self::KeyForType { key, kind }
+            | Self::NotAllowed { key, kind }
+            | Self::Unsupported { kind, key } => Some(format!(
+                "leave `{key}` out, or use another type than {kind}"
+            )),
+            Self::Type(_) => Some(format!("types are {}", TYPES.join(", "))),
+            Self::Key { .. } => Some(format!("keys are {}", KEYS.join(", "))),
+            Self::Bare(_) => Some("ro, rw and required alone may be without a value".to_owned()),
+            Self::Value { key: "mode", .. } => {
+                Some("write an octal number, such as 0755".to_owned())
+            }
+            Self::Value {
+                key: "uid" | "gid", ..
+            } => Some("write a number; names are not looked up".to_owned()),
+            Self::Value { key: "size", .. } => {
+                Some("write bytes, or a number with k, m or g".to_owned())
+            }
+            Self::Value { .. } => Some("write true or false".to_owned()),
+            Self::Sharing(_) => Some(format!("values are {}", SHARINGS.join(", "))),
+            Self::SecretWithoutId => {
+                Some("name the secret: `--mount=type=secret,id=NAME`".to_owned())
+            }
+            Self::SecretWithTwoIds => {
+                Some("`source` is another word for `id`; keep one of the two".to_owned())
+            }
         }
     }
 }

@@ -248,7 +248,9 @@ impl Evaluation<'_> {
             Origin::Named(context) => Ok(Source::Named(context)),
             Origin::Image(image, platform) => Ok(Source::Image(image, platform)),
             Origin::Stage(index) if index == self.index => {
-                Err(Problem::Cycle(self.graph.display_name(index)))
+                let stage = self.graph.display_name(index);
+                let reference = format!("from={stage}");
+                Err(Problem::Cycle { stage, reference })
             }
             Origin::Stage(index) if index > self.index => {
                 Err(later(self.graph.display_name(index)))

@@ -30,8 +30,8 @@ impl Evaluation<'_> {
         };
         let (mut step, mode) = self.transfer(&copy.transfer, |source| match place(&source) {
             Place::Local => Ok(CopySource::Path(source)),
-            Place::Url => Err(Problem::CopyUrl),
-            Place::Git => Err(Problem::CopyGit),
+            Place::Url => Err(Problem::CopyUrl(source)),
+            Place::Git => Err(Problem::CopyGit(source)),
         })?;
         step.from = from;
         step.parents = copy.parents;

@@ -42,6 +42,8 @@ pub struct Expanded {
 #[error("failed to process {}: {problem}", quote::quoted(.word))]
 pub struct Error {
     pub word: String,
+    /// The line of a word with several in which expansion stopped, from the substitution on.
+    pub part: String,
     pub problem: Problem,
 }
 
@@ -91,6 +93,13 @@ pub fn expand_heredoc(body: &str, lookup: &Lookup<'_>) -> Result<Expanded, Error
 enum Quotes {
     Removed,
     Ordinary,
+}
+
+/// Returns the last substitution that begins before `end`, or what is left of its line.
+fn part_at_fault(word: &str, end: usize) -> &str {
+    let start = word[..end].rfind("${").unwrap_or(0);
+    let line = word[start..].lines().next().unwrap_or_default();
+    line.find('}').map_or(line, |brace| &line[..=brace])
 }
 
 /// Whether escapes are removed, or kept for a pattern that is read later.
@@ -144,10 +153,15 @@ impl<'a> Expander<'a> {
                     undefined: self.undefined,
                 })
             }
-            Err(problem) => Err(Error {
-                word: word.to_owned(),
-                problem,
-            }),
+            Err(problem) => {
+                let rest: String = self.chars.collect();
+                let part = part_at_fault(word, word.len() - rest.len());
+                Err(Error {
+                    word: word.to_owned(),
+                    part: part.to_owned(),
+                    problem,
+                })
+            }
         }
     }
 

@@ -105,6 +105,17 @@ pub enum Error {
 }
 
 impl Error {
+    /// Returns the word of the instruction that is at fault, if it is a single one.
+    pub fn word(&self) -> Option<String> {
+        match self {
+            Self::NoSecret(_) | Self::NotText(_) => Some("type=secret".to_owned()),
+            Self::NoAgent(_) | Self::Agent { .. } => Some("type=ssh".to_owned()),
+            Self::Cache { .. } => Some("type=cache".to_owned()),
+            Self::Copy(error) => error.word(),
+            _ => None,
+        }
+    }
+
     /// Returns what the user can do about it, if anything; printed after `help:`.
     pub fn help(&self) -> Option<String> {
         match self {

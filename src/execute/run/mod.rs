@@ -189,6 +189,16 @@ pub enum Error {
 }
 
 impl Error {
+    /// Returns the word of the instruction that is at fault, if it is a single one.
+    pub fn word(&self) -> Option<String> {
+        match self {
+            Self::Network => Some("--network".to_owned()),
+            Self::Security => Some("--security".to_owned()),
+            Self::Mount(kind) => Some(format!("type={kind}")),
+            _ => None,
+        }
+    }
+
     /// Returns what the user can do about it, if anything; printed after `help:`.
     pub fn help(&self) -> Option<String> {
         match self {
