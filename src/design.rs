@@ -60,7 +60,9 @@
 //! annotations are holds for all outputs of a build, so attributes that would say it of one are refused with the flag that says it of all. An
 //! image that goes nowhere but into `type=oci` is an OCI image unless `--image-format` says otherwise, as nobody would expect another there.
 //! Files of `type=local` belong to whoever builds, and come on top of what the directory has; nothing there is deleted. An archive on standard
-//! output has it alone: what commands print goes to standard error.
+//! output has it alone: what commands print goes to standard error. SBOM and provenance lie beside the files as statements about them, with
+//! BuildKit's names; an image that has such a file itself is an error rather than one without it. `type=docker` holds one image, as BuildKit's
+//! does, and with `tar=false` is a layout whose image has Docker's media types.
 //!
 //! # Caches that are carried
 //!

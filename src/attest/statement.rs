@@ -12,13 +12,13 @@ use serde_json::Value;
 
 use crate::image::{Descriptor, DiffId, Digest, Family, Platform, json};
 use crate::image::{RootFs, config::Empty};
+use crate::output::product::REFERENCE_DIGEST;
 use crate::output::{BlobSource, BoxError, BuiltImage};
 
 const IN_TOTO: &str = "application/vnd.in-toto+json";
 const STATEMENT: &str = "https://in-toto.io/Statement/v1";
 const PREDICATE_TYPE: &str = "in-toto.io/predicate-type";
 const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
-const REFERENCE_DIGEST: &str = "vnd.docker.reference.digest";
 
 /// What is stated, and the URI that says in which form.
 #[derive(Debug, Clone, PartialEq)]

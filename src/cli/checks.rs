@@ -48,11 +48,9 @@ pub fn check(options: &Options) -> Result<(), Error> {
             "--tar-path writes a Docker schema2 tarball, which can hold neither an SBOM nor a provenance, use --oci-layout-path",
         );
     }
-    let holds_none =
-        |export: &Export| !matches!(export, Export::Layout(_) | Export::LayoutArchive { .. });
-    if attests && output.exports.iter().any(holds_none) {
+    if attests && output.exports.iter().any(is_docker) {
         return wrong(
-            "an --output of another type than oci or registry can hold neither an SBOM nor a provenance",
+            "--output type=docker can hold neither an SBOM nor a provenance, use type=oci",
         );
     }
     let annotated = |level| output.annotations.0.iter().any(|a| a.level == level);
@@ -94,12 +92,15 @@ pub fn check(options: &Options) -> Result<(), Error> {
     Ok(())
 }
 
+/// Tells whether an output holds one image and nothing else.
+fn is_docker(export: &Export) -> bool {
+    matches!(export, Export::Docker { .. } | Export::DockerLayout(_))
+}
+
 /// Checks what `--output` asks for.
 fn check_exports(options: &Options) -> Result<(), Error> {
     let output = &options.output;
     let wrong = |text| Err(Error::Combination(text));
-    let is_docker = |export: &Export| matches!(export, Export::Docker { .. });
-    let is_archive = |export: &Export| matches!(export, Export::FilesArchive(_));
     let places = output.exports.iter().filter_map(Export::place);
     if places.filter(|place| **place == Place::Stdout).count() > 1 {
         return wrong("only one --output can go to standard output");
@@ -120,11 +121,6 @@ fn check_exports(options: &Options) -> Result<(), Error> {
     if is_several && output.exports.iter().any(is_docker) {
         return wrong(
             "--output type=docker holds one image and cannot be used with several platforms, use type=oci",
-        );
-    }
-    if is_several && output.exports.iter().any(is_archive) {
-        return wrong(
-            "--output type=tar holds the files of one image and cannot be used with several platforms, use type=local",
         );
     }
     Ok(())

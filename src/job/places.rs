@@ -50,7 +50,7 @@ pub fn check(output: &Output) -> Result<(), Error> {
         return Err(refused("open", parent, io::ErrorKind::NotFound));
     }
     let exported = output.exports.iter().filter_map(|export| match export {
-        Export::Files(path) | Export::Layout(path) => Some(path),
+        Export::Files(path) | Export::Layout(path) | Export::DockerLayout(path) => Some(path),
         _ => None,
     });
     let mut directories = output.oci_layout_path.iter().chain(exported);

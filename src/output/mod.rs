@@ -30,7 +30,7 @@ pub mod digest_files;
 pub mod file;
 
 mod blobs;
-mod product;
+pub mod product;
 
 pub mod annotations;
 

@@ -3,7 +3,18 @@
 use std::collections::BTreeMap;
 
 use super::BuiltImage;
-use crate::image::{Descriptor, Digest, Family, Index, MediaType, json};
+use crate::image::{Descriptor, Digest, Family, Index, MediaType, Platform, json};
+
+/// The annotation by which an index says which image a manifest with statements is about.
+pub const REFERENCE_DIGEST: &str = "vnd.docker.reference.digest";
+
+/// An image, its platform, and the manifests with statements about it.
+pub struct Part<'p> {
+    pub image: &'p BuiltImage,
+    /// Known of images in an index.
+    pub platform: Option<Platform>,
+    pub statements: Vec<&'p BuiltImage>,
+}
 
 /// One image, or several under an index.
 #[derive(Clone)]
@@ -71,8 +82,40 @@ impl Product {
         self
     }
 
+    /// Returns everything that has a manifest: the images, and what is stated about them.
     pub fn images(&self) -> &[BuiltImage] {
         &self.images
+    }
+
+    /// Returns the images that can be run, with what is stated about each.
+    pub fn parts(&self) -> Vec<Part<'_>> {
+        let Some(index) = &self.index else {
+            return vec![Part {
+                image: &self.images[0],
+                platform: None,
+                statements: Vec::new(),
+            }];
+        };
+        let index: Index = json::from_slice(&index.bytes).expect("it was written as one");
+        let of = |descriptor: &Descriptor| {
+            let mut images = self.images.iter();
+            images.find(|image| image.digest == descriptor.digest)
+        };
+        let about = |descriptor: &Descriptor| descriptor.annotations.get(REFERENCE_DIGEST).cloned();
+        let (statements, images): (Vec<_>, Vec<_>) = index
+            .manifests
+            .into_iter()
+            .partition(|descriptor| about(descriptor).is_some());
+        let part = |descriptor: Descriptor| {
+            let digest = Some(descriptor.digest.to_string());
+            let statements = statements.iter().filter(|s| about(s) == digest);
+            Some(Part {
+                image: of(&descriptor)?,
+                statements: statements.filter_map(of).collect(),
+                platform: descriptor.platform,
+            })
+        };
+        images.into_iter().filter_map(part).collect()
     }
 
     pub fn index(&self) -> Option<&BuiltIndex> {

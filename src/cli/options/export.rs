@@ -137,11 +137,8 @@ fn asked(kind: &str, attributes: &mut Attributes, given: Given<'_>) -> Result<As
                     place: place(dest),
                     names,
                 },
-                false => {
-                    return Err(
-                        "type=docker is an archive; type=oci,tar=false is a directory".to_owned(),
-                    );
-                }
+                false if names.is_empty() => Export::DockerLayout(directory(dest)?),
+                false => return Err("`name` needs an archive here, not tar=false".to_owned()),
             }
         }
         "image" | "registry" => {

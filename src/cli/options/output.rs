@@ -88,7 +88,15 @@ impl Output {
         let is_layout = exports
             .iter()
             .any(|export| matches!(export, Export::Layout(_) | Export::LayoutArchive { .. }));
-        let oci = (is_layout && !is_elsewhere).then_some(Family::Oci);
+        let is_docker_layout = exports
+            .iter()
+            .any(|export| matches!(export, Export::DockerLayout(_)));
+        let own = match (is_layout, is_docker_layout) {
+            (true, false) => Some(Family::Oci),
+            (false, true) => Some(Family::Docker),
+            _ => None,
+        };
+        let own = own.filter(|_| !is_elsewhere);
         Ok(Self {
             // what goes elsewhere needs no destination
             push: push && !(has_outputs && destinations.is_empty()),
@@ -96,7 +104,7 @@ impl Output {
             exports,
             annotations: annotations(values),
             attestations: attestation::options(values),
-            format: given_format.or(oci),
+            format: given_format.or(own),
             compression: match values.text("compression") {
                 "zstd" => Compression::Zstd,
                 _ => Compression::Gzip,

@@ -35,7 +35,7 @@ fn check(words: &str, env: &[(&str, &str)], what: impl Fn(&Options) -> String, w
 #[test]
 fn combinations() {
     #[rustfmt::skip] // a table keeps its columns
-    let cases: [(&str, &[Pair], &str); 48] = [
+    let cases: [(&str, &[Pair], &str); 50] = [
         ("",                                               &[], "you must provide --destination, or use --no-push"),
         ("--tar-path=/t",                                  &[], "you must provide --destination, or use --no-push"),
         ("--no-push",                                      &[("KANIKO_NO_PUSH", "false")], "you must provide --destination, or use --no-push"),
@@ -47,7 +47,8 @@ fn combinations() {
         ("-o type=docker,dest=f --image-format=oci",       &[], "--output type=docker cannot be used with --image-format=oci, use type=oci for an OCI image"),
         ("-o type=docker,dest=f --compression=zstd",       &[], "--compression=zstd cannot be used with --output type=docker, which has no zstd layers"),
         ("-o type=docker,dest=f --platform=linux/amd64,linux/arm64", &[], "--output type=docker holds one image and cannot be used with several platforms, use type=oci"),
-        ("-o type=tar,dest=f --platform=linux/amd64,linux/arm64", &[], "--output type=tar holds the files of one image and cannot be used with several platforms, use type=local"),
+        ("-o type=docker,tar=false,dest=f --platform=linux/amd64,linux/arm64", &[], "--output type=docker holds one image and cannot be used with several platforms, use type=oci"),
+        ("-o type=tar,dest=f --platform=linux/amd64,linux/arm64", &[], "fine"),
         ("-o type=registry,name=Upper/x",                  &[], "cannot push to `Upper/x`"),
         ("--no-push",                                      &[("KANIKO_NO_PUSH", "maybe")], "invalid value \"maybe\" for KANIKO_NO_PUSH environment variable"),
         ("--no-push --image-format=docker --compression=zstd", &[], "--compression=zstd cannot be used with --image-format=docker, which has no media type for zstd layers"),
@@ -68,7 +69,8 @@ fn combinations() {
         ("--no-push --provenance --tar-path=t",            &[], "--tar-path writes a Docker schema2 tarball, which can hold neither an SBOM nor a provenance, use --oci-layout-path"),
         ("--no-push --provenance=false --tar-path=t",      &[], "fine"),
         ("--no-push --annotation=index:a=b",               &[], "an --annotation of an index needs one, which only several platforms, --sbom or --provenance make"),
-        ("--output=type=docker,dest=t --sbom",             &[], "an --output of another type than oci or registry can hold neither an SBOM nor a provenance"),
+        ("--output=type=docker,dest=t --sbom",             &[], "--output type=docker can hold neither an SBOM nor a provenance, use type=oci"),
+        ("--output=type=local,dest=t --sbom",              &[], "fine"),
         ("--no-push --annotation=index:a=b --sbom",        &[], "fine"),
         ("--no-push --annotation=manifest-descriptor:a=b --image-format=docker", &[], "an --annotation beyond the manifest cannot be used with --image-format=docker, whose indexes have none"),
         ("--no-push --annotation=manifest[linux/s390x]:a=b", &[], "an --annotation is for linux/s390x, which is not built"),
@@ -109,6 +111,7 @@ fn outputs() {
         ("-o type=oci,dest=f",                  "[LayoutArchive { place: File(\"/here/f\"), names: [] }] false [] Some(Oci)"),
         ("-o type=oci,dest=f --image-format=docker", "[LayoutArchive { place: File(\"/here/f\"), names: [] }] false [] Some(Docker)"),
         ("-o type=oci,tar=false,dest=l -d a/b", "[Layout(\"/here/l\")] true [\"a/b\"] None"),
+        ("-o type=docker,tar=false,dest=l",     "[DockerLayout(\"/here/l\")] false [] Some(Docker)"),
         ("-o type=docker,dest=f,\"name=a:1,b\"", "[Docker { place: File(\"/here/f\"), names: [\"a:1\", \"b\"] }] false [] None"),
         ("-o type=image,name=a/b:1,push=true",  "[] true [\"a/b:1\"] None"),
         ("-o \"name=a/b,c/d\",type=registry -d e/f", "[] true [\"e/f\", \"a/b\", \"c/d\"] None"),
@@ -128,7 +131,7 @@ fn outputs() {
         ("type=oci,dest=d,compression=zstd",    "`compression` is said of all outputs together, by --compression"),
         ("type=oci,dest=d,tar=maybe",           "`tar` is true or false, not `maybe`"),
         ("type=oci,dest=d,x",                   "`x` is not name=value"),
-        ("type=docker,dest=d,tar=false",        "type=docker is an archive; type=oci,tar=false is a directory"),
+        ("type=docker,dest=d,tar=false,name=a", "`name` needs an archive here, not tar=false"),
         ("type=image,name=a",                   "there is no store of images here: say push=true, or type=oci or type=docker with dest=PATH"),
         ("type=registry",                       "type=registry needs name=IMAGE"),
     ];

@@ -1,12 +1,13 @@
 //! The files of an image, without the layers they came in.
 
 use std::io::{self, BufReader, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
+use super::super::product::Part;
 use super::super::{BoxError, BuiltImage, Error, Product, open_layer};
-use crate::image::{ImageConfig, json};
+use super::statements;
 use crate::layer::{self, Kind, Limits, Reader, Writer, decompress};
 use crate::rootfs::Rootfs;
 use crate::snapshot;
@@ -14,14 +15,11 @@ use crate::snapshot;
 /// Writes the files below `directory`, on top of what is there, as files of whoever builds; of several images each in a directory
 /// called after its platform. Device nodes are left out.
 pub fn into_directory(product: &Product, directory: &Path, scratch: &Path) -> Result<(), Error> {
-    let is_one = product.index().is_none();
-    for image in product.images() {
-        let place = match is_one {
-            true => directory.to_owned(),
-            false => directory.join(platform(image).replace('/', "_")),
-        };
+    let parts = product.parts();
+    for part in &parts {
+        let place = place(part, &parts, directory);
         let dir = scratch_dir(scratch)?;
-        let copied = unpack(image, dir.path()).and_then(|root| {
+        let copied = fill(part, dir.path()).and_then(|root| {
             let to = Rootfs::create(&place).map_err(|error| failed(&place, error))?;
             copy(&root, &to).map_err(|source| Error::Files {
                 path: place.clone(),
@@ -34,7 +32,7 @@ pub fn into_directory(product: &Product, directory: &Path, scratch: &Path) -> Re
     Ok(())
 }
 
-/// Writes the files of the first image as a tar archive.
+/// Writes the same as a tar archive, with all owners and device nodes.
 pub fn into_archive(
     product: &Product,
     out: &mut dyn Write,
@@ -42,15 +40,37 @@ pub fn into_archive(
     scratch: &Path,
 ) -> Result<(), Error> {
     let dir = scratch_dir(scratch)?;
-    let root = unpack(&product.images()[0], dir.path())?;
-    write_tar(&root, out).map_err(|error| failed(path, error))?;
-    remove(dir)
+    let parts = product.parts();
+    let filled = parts.iter().try_for_each(|part| {
+        let place = place(part, &parts, dir.path());
+        fill(part, &place).map(drop)
+    });
+    let written = filled.and_then(|()| {
+        let root = Rootfs::open(dir.path()).map_err(|error| failed(dir.path(), error))?;
+        write_tar(&root, out).map_err(|error| failed(path, error))
+    });
+    remove(dir)?;
+    written
 }
 
-/// Returns the platform of an image as its config has it.
-fn platform(image: &BuiltImage) -> String {
-    let config = json::from_slice::<ImageConfig>(&image.config_bytes);
-    config.map_or(String::new(), |config| config.platform.to_string())
+/// Returns where the files of an image go: of several, each has a directory.
+fn place(part: &Part<'_>, parts: &[Part<'_>], directory: &Path) -> PathBuf {
+    match (parts, &part.platform) {
+        ([_, _, ..], Some(platform)) => directory.join(platform.to_string().replace('/', "_")),
+        _ => directory.to_owned(),
+    }
+}
+
+/// Unpacks an image into a directory, and puts what is stated about it beside its files.
+fn fill(part: &Part<'_>, dir: &Path) -> Result<Rootfs, Error> {
+    let root = unpack(part.image, dir)?;
+    for image in &part.statements {
+        statements::write(image, &root, dir).map_err(|source| Error::Files {
+            path: dir.to_owned(),
+            source,
+        })?;
+    }
+    Ok(root)
 }
 
 fn failed(path: &Path, error: impl Into<BoxError>) -> Error {
@@ -72,7 +92,7 @@ fn remove(dir: TempDir) -> Result<(), Error> {
 }
 
 fn unpack(image: &BuiltImage, dir: &Path) -> Result<Rootfs, Error> {
-    let root = Rootfs::open(dir).map_err(|error| failed(dir, error))?;
+    let root = Rootfs::create(dir).map_err(|error| failed(dir, error))?;
     for layer in &image.manifest.layers {
         let apply = || -> Result<(), BoxError> {
             let blob = BufReader::new(open_layer(image, layer)?);

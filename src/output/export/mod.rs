@@ -5,6 +5,7 @@
 
 mod archive;
 mod files;
+mod statements;
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -22,6 +23,8 @@ pub enum Export {
     FilesArchive(Place),
     /// An OCI layout.
     Layout(PathBuf),
+    /// An OCI layout whose image is one of Docker's.
+    DockerLayout(PathBuf),
     /// The same as an archive, with the names that the image has in it.
     LayoutArchive { place: Place, names: Vec<String> },
     /// An archive as `docker save` writes it.
@@ -39,7 +42,7 @@ impl Export {
     /// Returns where an archive goes; a directory is none.
     pub fn place(&self) -> Option<&Place> {
         match self {
-            Self::Files(_) | Self::Layout(_) => None,
+            Self::Files(_) | Self::Layout(_) | Self::DockerLayout(_) => None,
             Self::FilesArchive(place)
             | Self::LayoutArchive { place, .. }
             | Self::Docker { place, .. } => Some(place),
@@ -72,7 +75,9 @@ pub fn write(
 ) -> Result<(), Error> {
     match export {
         Export::Files(directory) => files::into_directory(product, directory, scratch),
-        Export::Layout(directory) => layout::write(directory, product),
+        Export::Layout(directory) | Export::DockerLayout(directory) => {
+            layout::write(directory, product)
+        }
         Export::FilesArchive(place) => to_place(place, stdout, |out, path| {
             files::into_archive(product, out, path, scratch)
         }),
