@@ -68,7 +68,8 @@
 //!
 //! `executor cache-mount` writes caches as an image with a layer for each, so that every registry can keep them, equal layers are not pushed
 //! again, and what checks images checks them. The descriptor says which cache a layer is: the name of its directory, which is a hash, and
-//! beside it the id. An import replaces a cache as a whole, while nobody uses it; files of two machines are never mixed.
+//! beside it the id. An import replaces a cache as a whole, while nobody uses it; files of two machines are never mixed. What `sharing=private`
+//! made beside a cache in use is carried, too, so that the same stages find the same caches.
 //!
 //! # Checks that depend on the platform
 //!

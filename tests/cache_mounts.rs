@@ -107,3 +107,53 @@ fn some_of_them() {
     t.executor(["cache-mount", "import", &into, &back])
         .failed(1, "holds no caches");
 }
+
+/// What `sharing=private` makes beside a cache that is in use, and a name that would be a whiteout in a layer.
+#[test]
+fn private_directories_and_odd_names() {
+    requires!(root);
+    let t = Sandbox::new();
+    let base = t.base();
+    let dir = t.path("first");
+    fs_err::create_dir_all(&dir).unwrap();
+    // two stages at a time, each of which waits for the other inside its command
+    let stage = |name: &str, other: &str| {
+        format!(
+            "FROM {base} AS {name}\nRUN --mount=type=cache,id=meet,target=/meet --mount=type=cache,id=one,sharing=private,target=/c \\\n    \
+             touch /meet/{name}; for i in $(seq 200); do [ -e /meet/{other} ] || sleep 0.05; done; test -e /meet/{other}; echo {name} > /c/.wh.{name}; echo x > /c/x\n"
+        )
+    };
+    let text = stage("a", "b") + &stage("b", "a");
+    t.dockerfile(&format!(
+        "{text}FROM scratch\nCOPY --from=a /etc/passwd /a\nCOPY --from=b /etc/passwd /b\n"
+    ));
+    let cache = format!("--cache-dir={}", dir.display());
+    t.build(["--no-push", "--jobs=2", &cache]).succeeded();
+    let layout = t.path("layout").display().to_string();
+    t.executor(["cache-mount", "export", &cache, &format!("--to={layout}")])
+        .succeeded();
+    fs_err::create_dir(t.path("second")).unwrap();
+    let into = format!("--cache-dir={}", t.path("second").display());
+    t.executor(["cache-mount", "import", &into, &format!("--from={layout}")])
+        .succeeded();
+    let files = |cache: &str| {
+        let walk = walkdir::WalkDir::new(t.path(cache).join("mounts")).sort_by_file_name();
+        let paths = walk.into_iter().map(|entry| entry.unwrap().into_path());
+        let shown = paths.map(|path| {
+            path.strip_prefix(t.path(cache))
+                .unwrap()
+                .display()
+                .to_string()
+        });
+        shown
+            .filter(|path| path.contains("/content/"))
+            .collect::<Vec<_>>()
+    };
+    let (first, second) = (files("first"), files("second"));
+    assert_eq!(first, second);
+    for end in ["/0/content/x", "/1/content/x"] {
+        assert!(first.iter().any(|path| path.ends_with(end)), "{first:?}");
+    }
+    let whiteouts = first.iter().filter(|path| path.contains("/.wh."));
+    assert_eq!(whiteouts.count(), 2, "{first:?}");
+}

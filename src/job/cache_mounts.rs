@@ -1,7 +1,7 @@
 //! `executor cache-mount`: caches of `RUN` mounts to another place and back, as the layers of an image.
 //!
-//! Each cache is a layer with its directory `content`, and the descriptor's annotations say which cache it is. What is carried is the
-//! directory that everybody sees; those that `sharing=private` makes beside it are not.
+//! Each directory of a cache is a layer with its directory `content`, and the descriptor's annotations say which cache it is, and which
+//! directory, as `sharing=private` makes more than one. Such a layer is written and read as an archive: a file called `.wh.x` is one.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufReader, Read};
@@ -34,6 +34,7 @@ type Open<'a> = dyn Fn(&Descriptor) -> Result<Box<dyn Read + Send>, BoxError> + 
 
 const KEY: &str = "executor.cache-mount.key";
 const ID: &str = "executor.cache-mount.id";
+const NUMBER: &str = "executor.cache-mount.number";
 
 /// Why caches were not carried.
 #[derive(Debug, thiserror::Error)]
@@ -147,7 +148,7 @@ fn export(
     let mut config = ImageConfig::scratch(Platform::host());
     let mut layers = Vec::new();
     for cache in &caches {
-        let held = kept::hold(mounts, &cache.key, interrupt)?;
+        let held = kept::hold(mounts, cache, interrupt)?;
         let sink = LayerSink::new(&store, Family::Oci, Compression::Zstd, None)?;
         let sink = write(&held.slot, sink).map_err(|source| CarryError::Snapshot {
             id: shown(cache).to_owned(),
@@ -157,6 +158,9 @@ fn export(
         let annotations = &mut layer.descriptor.annotations;
         annotations.insert(KEY.to_owned(), cache.key.clone());
         annotations.extend(cache.id.clone().map(|id| (ID.to_owned(), id)));
+        if cache.number > 0 {
+            annotations.insert(NUMBER.to_owned(), cache.number.to_string());
+        }
         info!(
             "Exporting the cache {} ({} bytes)",
             shown(cache),
@@ -214,7 +218,7 @@ fn write(slot: &Path, sink: LayerSink) -> Result<LayerSink, snapshot::Error> {
         full: false,
     };
     let changes = snapshot::changes(&mut snapshot::Tree::default(), &root, &content)?;
-    let mut tar = Writer::new(sink);
+    let mut tar = Writer::plain(sink);
     snapshot::write(&changes, &root, &mut tar, None)?;
     Ok(tar.finish()?)
 }
@@ -277,7 +281,11 @@ fn place(
         let key = layer.annotations.get(KEY).filter(|key| Digest::is_hex(key));
         if let Some(key) = key {
             let (key, id) = (key.clone(), layer.annotations.get(ID).cloned());
-            found.insert(Kept { key, id }, layer);
+            let number = layer.annotations.get(NUMBER);
+            let number = number.map_or(Ok(0), |number| number.parse());
+            if let Ok(number) = number {
+                found.insert(Kept { key, id, number }, layer);
+            }
         }
     }
     if found.len() < manifest.layers.len() {
@@ -292,14 +300,19 @@ fn place(
         let root = Rootfs::create(&dir)?;
         let unpack = || -> Result<(), BoxError> {
             let tar = decompress(BufReader::new(open(found[cache])?))?;
-            root.apply(&mut Reader::new(tar, Limits::default()))?;
+            let mut reader = Reader::new(tar, Limits::default());
+            let mut batch = root.batch();
+            while let Some(entry) = reader.next()? {
+                batch.put(&entry, &mut reader)?;
+            }
+            batch.finish()?;
             Ok(())
         };
         unpack().map_err(|source| CarryError::Unpack {
             id: shown(cache).to_owned(),
             source,
         })?;
-        let held = kept::hold(mounts, &cache.key, interrupt)?;
+        let held = kept::hold(mounts, cache, interrupt)?;
         let placed = held
             .replace(&dir.join(CONTENT))
             .and_then(|()| match &cache.id {

@@ -16,6 +16,7 @@ const BLOCK: usize = 512;
 /// Nothing is written when a writer is dropped: only [`Writer::finish`] completes an archive.
 pub struct Writer<W> {
     output: W,
+    is_layer: bool,
     broken: bool,
     buffer: Vec<u8>,
 }
@@ -24,8 +25,17 @@ impl<W: Write> Writer<W> {
     pub fn new(output: W) -> Self {
         Self {
             output,
+            is_layer: true,
             broken: false,
             buffer: Vec::new(),
+        }
+    }
+
+    /// Writes an archive that is no layer, so that a name like that of a whiteout is a name.
+    pub fn plain(output: W) -> Self {
+        Self {
+            is_layer: false,
+            ..Self::new(output)
         }
     }
 
@@ -35,7 +45,8 @@ impl<W: Write> Writer<W> {
     /// [`Error::ReservedName`] for what would be read back as a deletion. [`Error::ContentSize`] if `content` is shorter or
     /// longer than the entry says; this, a failing `content` and a failing output leave an archive that cannot be finished.
     pub fn append(&mut self, entry: &Entry, content: &mut dyn Read) -> Result<(), Error> {
-        if let Some(name) = entry.path.file_name()
+        if self.is_layer
+            && let Some(name) = entry.path.file_name()
             && name.starts_with(whiteout::PREFIX)
         {
             return Err(Error::ReservedName {

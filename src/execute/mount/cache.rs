@@ -59,35 +59,43 @@ impl Cache {
     pub(super) fn take(key: &Path, sharing: Sharing, interrupt: &Interrupt) -> Result<Self, Taken> {
         for number in 0_u32.. {
             let slot = key.join(number.to_string());
-            let lock = open_lock(&slot, "lock").map_err(Taken::Io)?;
-            let operation = match sharing {
-                Sharing::Shared => FlockOperation::NonBlockingLockShared,
-                Sharing::Private | Sharing::Locked => FlockOperation::NonBlockingLockExclusive,
-            };
-            let mut waits = false;
-            loop {
-                match rustix::fs::flock(&lock, operation) {
-                    Ok(()) | Err(Errno::NOSYS | Errno::OPNOTSUPP | Errno::NOLCK) => {
-                        return Ok(Self { slot, lock });
-                    }
-                    Err(Errno::INTR) => {}
-                    Err(Errno::WOULDBLOCK) if sharing == Sharing::Private => break,
-                    Err(Errno::WOULDBLOCK) => {
-                        if !waits {
-                            tracing::info!(
-                                "Waiting for another user of the cache {}",
-                                key.display()
-                            );
-                        }
-                        waits = true;
-                        interrupt.check().map_err(Taken::Interrupted)?;
-                        std::thread::sleep(Duration::from_millis(50));
-                    }
-                    Err(errno) => return Err(Taken::Io(errno.into())),
-                }
+            if let Some(cache) = Self::take_slot(slot, sharing, interrupt)? {
+                return Ok(cache);
             }
         }
         Err(Taken::Io(io::ErrorKind::StorageFull.into()))
+    }
+
+    /// Takes one of a cache's directories; `None` if it is in use and private ones are taken elsewhere then.
+    pub(super) fn take_slot(
+        slot: PathBuf,
+        sharing: Sharing,
+        interrupt: &Interrupt,
+    ) -> Result<Option<Self>, Taken> {
+        let lock = open_lock(&slot, "lock").map_err(Taken::Io)?;
+        let operation = match sharing {
+            Sharing::Shared => FlockOperation::NonBlockingLockShared,
+            Sharing::Private | Sharing::Locked => FlockOperation::NonBlockingLockExclusive,
+        };
+        let mut waits = false;
+        loop {
+            match rustix::fs::flock(&lock, operation) {
+                Ok(()) | Err(Errno::NOSYS | Errno::OPNOTSUPP | Errno::NOLCK) => {
+                    return Ok(Some(Self { slot, lock }));
+                }
+                Err(Errno::INTR) => {}
+                Err(Errno::WOULDBLOCK) if sharing == Sharing::Private => return Ok(None),
+                Err(Errno::WOULDBLOCK) => {
+                    if !waits {
+                        tracing::info!("Waiting for another user of the cache {}", slot.display());
+                    }
+                    waits = true;
+                    interrupt.check().map_err(Taken::Interrupted)?;
+                    std::thread::sleep(Duration::from_millis(50));
+                }
+                Err(errno) => return Err(Taken::Io(errno.into())),
+            }
+        }
     }
 }
 

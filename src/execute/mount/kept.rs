@@ -21,6 +21,8 @@ pub struct Kept {
     pub key: String,
     /// What mounts call it; unknown of caches that older versions made.
     pub id: Option<String>,
+    /// Which of its directories: 0 is everybody's, the others are of mounts with `sharing=private` that met it in use.
+    pub number: u32,
 }
 
 /// A cache that nobody else changes meanwhile.
@@ -40,7 +42,7 @@ pub enum HoldError {
     Io { dir: PathBuf, source: io::Error },
 }
 
-/// Lists the caches below `mounts` that have content everybody sees, sorted.
+/// Lists the directories of caches below `mounts` that have content, sorted.
 pub fn kept(mounts: &Path) -> io::Result<Vec<Kept>> {
     let mut kept = Vec::new();
     let entries = match fs_err::read_dir(mounts) {
@@ -49,27 +51,40 @@ pub fn kept(mounts: &Path) -> io::Result<Vec<Kept>> {
     };
     for entry in entries {
         let dir = entry?.path();
-        let key = dir.file_name().and_then(|name| name.to_str());
-        if let Some(key) = key.filter(|key| Digest::is_hex(key))
-            && content(&dir.join("0")).is_dir()
-        {
-            let id = read_id(&dir);
-            let key = key.to_owned();
-            kept.push(Kept { key, id });
+        let Some(key) = name(&dir).filter(|key| Digest::is_hex(key)) else {
+            continue;
+        };
+        let id = read_id(&dir);
+        for slot in fs_err::read_dir(&dir)? {
+            let slot = slot?.path();
+            let number = name(&slot).and_then(|name| name.parse().ok());
+            if let Some(number) = number.filter(|_| content(&slot).is_dir()) {
+                let (key, id) = (key.to_owned(), id.clone());
+                kept.push(Kept { key, id, number });
+            }
         }
     }
     kept.sort();
     Ok(kept)
 }
 
-/// Waits until nobody uses the cache called `key`, and holds it.
+fn name(path: &Path) -> Option<&str> {
+    path.file_name().and_then(|name| name.to_str())
+}
+
+/// Waits until nobody uses a cache's directory, and holds it.
 ///
 /// # Errors
 /// [`HoldError`].
-pub fn hold(mounts: &Path, key: &str, interrupt: &Interrupt) -> Result<Held, HoldError> {
-    let dir = mounts.join(key);
-    match Cache::take(&dir, Sharing::Locked, interrupt) {
-        Ok(Cache { slot, lock }) => Ok(Held { slot, _lock: lock }),
+pub fn hold(mounts: &Path, kept: &Kept, interrupt: &Interrupt) -> Result<Held, HoldError> {
+    let dir = mounts.join(&kept.key).join(kept.number.to_string());
+    match Cache::take_slot(dir.clone(), Sharing::Locked, interrupt) {
+        Ok(Some(Cache { slot, lock })) => Ok(Held { slot, _lock: lock }),
+        // only private ones are not waited for
+        Ok(None) => Err(HoldError::Io {
+            dir,
+            source: io::ErrorKind::ResourceBusy.into(),
+        }),
         Err(Taken::Interrupted(interrupted)) => Err(interrupted.into()),
         Err(Taken::Io(source)) => Err(HoldError::Io { dir, source }),
     }
