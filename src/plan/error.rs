@@ -26,7 +26,12 @@ pub enum Problem {
     #[error("base name ({0}) should not be blank")]
     BlankBase(String),
     #[error("failed to parse stage name {}: invalid reference format{}", quoted(.name), .detail)]
-    Reference { name: String, detail: String },
+    Reference {
+        name: String,
+        /// As it stands in the instruction.
+        typed: String,
+        detail: String,
+    },
     #[error("empty platform value from expression {0}")]
     BlankPlatform(String),
     #[error("failed to parse platform {text}")]
@@ -132,7 +137,7 @@ impl Error {
     /// Returns the word that is at fault, as it stands in the instruction or nearly so, if it is a single one.
     pub fn word(&self) -> Option<String> {
         let text = match &self.problem {
-            Problem::Reference { name: text, .. }
+            Problem::Reference { typed: text, .. }
             | Problem::BlankBase(text)
             | Problem::BlankPlatform(text)
             | Problem::Platform { text, .. }
@@ -184,7 +189,7 @@ impl Error {
             Problem::BlankPlatform(_) => {
                 "only the automatic platform args, such as $BUILDPLATFORM, and an ARG that stands before the first FROM are visible here"
             }
-            Problem::Reference { name, detail } if !detail.is_empty() => {
+            Problem::Reference { name, detail, .. } if !detail.is_empty() => {
                 let lower = name.to_lowercase();
                 return Some(format!(
                     "write `{lower}`; stages are called in lower case, too"

@@ -316,10 +316,20 @@ impl<'a> Graph<'a> {
             None if name == "scratch" => Ok(Origin::Scratch),
             None => match self.named(&name, platform.as_ref())? {
                 Some(origin) => self.after(origin, stage),
-                None => image(
-                    &name,
-                    platform.unwrap_or_else(|| self.target_platform.clone()),
-                ),
+                None => {
+                    let platform = platform.unwrap_or_else(|| self.target_platform.clone());
+                    image(&name, platform).map_err(|problem| match problem {
+                        Problem::Reference { name, detail, .. } => {
+                            let typed = from.image.clone();
+                            Problem::Reference {
+                                name,
+                                typed,
+                                detail,
+                            }
+                        }
+                        other => other,
+                    })
+                }
             },
         }
     }
@@ -383,6 +393,7 @@ fn image(name: &str, platform: Platform) -> Result<Origin, Problem> {
     let reference = name.parse::<ImageRef>();
     let reference = reference.map_err(|_| Problem::Reference {
         name: name.to_owned(),
+        typed: name.to_owned(),
         detail: match name.to_lowercase().parse::<ImageRef>() {
             Ok(lower) if name.to_lowercase() != name => upper_case_detail(name, &lower),
             _ => String::new(),
