@@ -19,7 +19,8 @@ pub fn serve(root: PathBuf, login: Option<&'static str>) -> Web {
     })
 }
 
-fn backend(root: &Path, request: &Request) -> Reply {
+/// Answers as git's CGI program does for the repositories below `root`.
+pub fn backend(root: &Path, request: &Request) -> Reply {
     let (path, query) = request
         .target
         .split_once('?')

@@ -12,7 +12,7 @@ use crate::support::{Registry, base, crafted};
 pub const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// When the base images were made.
-const CREATED: &str = "2000-01-01T00:00:00Z";
+pub const CREATED: &str = "2000-01-01T00:00:00Z";
 const TIME: u64 = 800_000_000;
 
 const APPLETS: &str = "[ awk base64 basename cat chmod chown cmp cp cut date dd df dirname echo env expr false find grep gunzip gzip head \

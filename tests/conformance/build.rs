@@ -6,11 +6,11 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use super::case::Case;
-use super::files;
+use super::{files, servers};
 use crate::support::container::{Capabilities, Container};
-use crate::support::{Registry, base};
+use crate::support::{Registry, Web, base, tool};
 
-/// `SOURCE_DATE_EPOCH` of every build, so that equal builds give equal digests.
+/// `SOURCE_DATE_EPOCH` of every build that does not ask for moments, so that equal builds give equal digests.
 pub const EPOCH: &str = "1000000000";
 
 /// A directory with the work directory of each case, and a registry with the base images.
@@ -18,6 +18,7 @@ pub struct Place {
     pub registry: Registry,
     /// Diff ids of the layers of base images.
     pub known: Vec<String>,
+    _web: Web,
     dir: TempDir,
 }
 
@@ -30,7 +31,8 @@ pub struct Outcome {
 }
 
 impl Place {
-    pub fn new(cases: &[Case]) -> Self {
+    /// Makes everything that the cases want, and fills in where it is.
+    pub fn new(cases: &mut [Case]) -> Self {
         let registry = Registry::plain();
         let known = super::bases::push(&registry);
         let dir = tempfile::Builder::new()
@@ -38,11 +40,15 @@ impl Place {
             .tempdir()
             .unwrap();
         let place = Self {
+            _web: servers::serve(dir.path(), cases),
             registry,
             known,
             dir,
         };
-        for case in cases {
+        if cases.iter().any(|case| case.wants("oci-layout:")) {
+            place.make_layout();
+        }
+        for case in &*cases {
             let context = place.work(case).join("context");
             fs_err::create_dir_all(&context).unwrap();
             files::make(&context, &case.context, &case.dockerfile);
@@ -51,10 +57,24 @@ impl Place {
             files::make(&beside, &case.beside, &case.dockerfile);
             fs_err::write(place.work(case).join("Dockerfile"), &case.dockerfile).unwrap();
             for isolation in ["namespaces", "in-place", "buildah"] {
-                fs_err::create_dir_all(place.path("out").join(isolation).join(&case.name)).unwrap();
+                let out = place.path("out").join(isolation).join(&case.name);
+                fs_err::create_dir_all(&out).unwrap();
+                if isolation != "buildah" {
+                    fs_err::create_dir(out.join("output")).unwrap();
+                }
             }
         }
         place
+    }
+
+    /// Makes an OCI layout of the image `parent`.
+    fn make_layout(&self) {
+        let from = format!("docker://{}/library/parent", self.registry.host());
+        let to = format!("oci:{}:v1", self.path("layout").display());
+        tool(
+            "skopeo",
+            ["copy", "--quiet", "--src-tls-verify=false", &from, &to],
+        );
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -73,7 +93,7 @@ impl Place {
 
     /// Returns the executor's arguments, for a work directory in `work/CASE` and outputs in `out/OUT/CASE`.
     fn args(&self, case: &Case, isolation: &str, out: &str) -> Vec<String> {
-        let with_layout = out == "namespaces";
+        let with_layout = out == "namespaces" || case.expected.moments.is_some();
         let out = format!("../../out/{out}/{}", case.name);
         let mut args = vec![
             "--context=context".to_owned(),
@@ -90,7 +110,11 @@ impl Place {
         if !case.args.iter().any(|arg| arg.starts_with("--dockerfile")) {
             args.push("--dockerfile=Dockerfile".into());
         }
-        args.extend(case.args.iter().cloned());
+        args.extend(
+            case.args
+                .iter()
+                .map(|arg| arg.replace("[OUT]", &format!("{out}/output"))),
+        );
         args
     }
 
@@ -113,7 +137,7 @@ impl Place {
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
             .env("HOME", &out)
             .env("KANIKO_DIR", &kaniko)
-            .env("SOURCE_DATE_EPOCH", EPOCH)
+            .envs(epoch(case).map(|epoch| ("SOURCE_DATE_EPOCH", epoch)))
             .output()
             .unwrap();
         let mut log = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -138,8 +162,10 @@ impl Place {
                 .collect();
             let (name, args) = (&case.name, args.join(" "));
             let out = format!("/cases/out/in-place/{name}");
+            let epoch =
+                epoch(case).map_or(String::new(), |epoch| format!("SOURCE_DATE_EPOCH={epoch} "));
             script += &format!(
-                "cd /cases/work/{name}; /kaniko/executor {args} >{out}/log 2>&1; echo $? >{out}/status\n"
+                "cd /cases/work/{name}; {epoch}/kaniko/executor {args} >{out}/log 2>&1; echo $? >{out}/status\n"
             );
         }
         let name = image.path().file_name().unwrap().to_str().unwrap();
@@ -153,7 +179,6 @@ impl Place {
             fs_err::write(&own, "127.0.0.1 localhost\n").unwrap();
             container.volume(&own, &format!("/etc/{file}"), false);
         }
-        container.env.push(("SOURCE_DATE_EPOCH", EPOCH.to_owned()));
         let output = container.run(["/busybox/busybox", "sh", &format!("/cases/{name}.sh")]);
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success(), "{}\n{told}", output.status);
@@ -168,6 +193,11 @@ impl Place {
         };
         cases.iter().map(|case| (*case, outcome(case))).collect()
     }
+}
+
+/// Returns the fixed time of a case's builds, if they have one.
+fn epoch(case: &Case) -> Option<&'static str> {
+    case.expected.moments.is_none().then_some(EPOCH)
 }
 
 /// Makes an image with the executor and a shell that starts it.

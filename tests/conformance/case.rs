@@ -13,6 +13,9 @@ pub struct Case {
     pub context: Vec<String>,
     /// The same for files beside the context, such as secrets.
     pub beside: Vec<String>,
+    /// What is on the web and in a repository, see [`super::servers`].
+    pub web: Vec<String>,
+    pub repository: Vec<String>,
     pub expected: Expected,
 }
 
@@ -24,6 +27,10 @@ pub struct Expected {
     pub config: Vec<String>,
     /// The new entries, with `layer` or `empty` in front.
     pub history: Option<Vec<String>>,
+    /// When the entries of the history were made, see [`super::moments`]; such builds have no fixed time.
+    pub moments: Option<Vec<String>>,
+    /// What `--output` writes, see [`super::outputs`].
+    pub outputs: Option<Vec<String>>,
     /// Texts in the log.
     pub log: Vec<String>,
     /// Texts in the log of a build that fails.
@@ -33,6 +40,8 @@ pub struct Expected {
     pub exit_status: i32,
     /// What depends on the place in which a command runs is in the image.
     pub in_place_differs: bool,
+    /// Something in the image differs from build to build, such as what git writes into its directory.
+    pub always_differs: bool,
 }
 
 /// Reads every case whose name contains the text of the variable `CONFORMANCE`.
@@ -62,15 +71,20 @@ impl Case {
             args: Vec::new(),
             context: Vec::new(),
             beside: Vec::new(),
+            web: Vec::new(),
+            repository: Vec::new(),
             expected: Expected {
                 tree: Vec::new(),
                 config: Vec::new(),
                 history: None,
+                moments: None,
+                outputs: None,
                 log: Vec::new(),
                 error: None,
                 in_place_error: None,
                 exit_status: 1,
                 in_place_differs: false,
+                always_differs: false,
             },
         };
         let mut section = String::new();
@@ -95,8 +109,11 @@ impl Case {
     fn begin(&mut self, section: &str) {
         match section {
             "history" => self.expected.history = Some(Vec::new()),
+            "moments" => self.expected.moments = Some(Vec::new()),
+            "output" => self.expected.outputs = Some(Vec::new()),
             "error" => self.expected.error = Some(Vec::new()),
             "in-place differs" => self.expected.in_place_differs = true,
+            "always differs" => self.expected.always_differs = true,
             "in-place error" => self.expected.in_place_error = Some(Vec::new()),
             _ => {}
         }
@@ -108,9 +125,13 @@ impl Case {
             "args" => self.args.push(line),
             "context" => self.context.push(line),
             "beside" => self.beside.push(line),
+            "web" => self.web.push(line),
+            "git" => self.repository.push(line),
             "tree" => expected.tree.push(line),
             "config" => expected.config.push(line),
             "history" => expected.history.as_mut().unwrap().push(line),
+            "moments" => expected.moments.as_mut().unwrap().push(line),
+            "output" => expected.outputs.as_mut().unwrap().push(line),
             "log" => expected.log.push(line),
             "error" => match line.strip_prefix("exit ").map(str::parse) {
                 Some(Ok(status)) => expected.exit_status = status,
@@ -119,6 +140,48 @@ impl Case {
             "in-place error" => expected.in_place_error.as_mut().unwrap().push(line),
             other => panic!("{}: no section [{other}]", self.name),
         }
+    }
+
+    /// Puts a text in the place of a mark.
+    pub fn fill(&mut self, mark: &str, text: &str) {
+        let dockerfile = String::from_utf8_lossy(&self.dockerfile);
+        if dockerfile.contains(mark) {
+            self.dockerfile = dockerfile.replace(mark, text).into_bytes();
+        }
+        let expected = &mut self.expected;
+        let optional = [
+            &mut expected.history,
+            &mut expected.error,
+            &mut expected.in_place_error,
+        ];
+        let lines = [
+            &mut self.args,
+            &mut self.context,
+            &mut self.beside,
+            &mut expected.tree,
+        ];
+        let lines = lines
+            .into_iter()
+            .chain([&mut expected.config, &mut expected.log]);
+        let lines = lines.chain(optional.into_iter().flatten());
+        for line in lines.flatten() {
+            *line = line.replace(mark, text);
+        }
+    }
+
+    /// Tells whether an argument has a text.
+    pub fn wants(&self, text: &str) -> bool {
+        self.args.iter().any(|arg| arg.contains(text))
+    }
+
+    /// Tells whether it asks for what another builder has no word for: outputs, and times that are not fixed.
+    pub fn is_only_ours(&self) -> bool {
+        self.expected.moments.is_some() || self.expected.outputs.is_some()
+    }
+
+    /// Tells whether two builds in one place give one digest.
+    pub fn is_reproducible(&self) -> bool {
+        !self.expected.always_differs && self.expected.moments.is_none()
     }
 
     /// Returns the texts of the failure that is expected with an isolation.

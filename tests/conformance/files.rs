@@ -9,6 +9,8 @@
 //! s 0644 path                      a socket
 //! gzip path "content"              compressed content
 //! tar gzip path                    an archive (plain, gzip, bzip2, xz, zstd) of the lines below it that begin with two blanks
+//! key path                         the private part of a new SSH key
+//! x path name "value"              an extended attribute of the file made last; in an archive, of the next one
 //! ```
 //! An owner `1:2` may follow the mode, and a time `@3` the end. `%20` in a path is a blank.
 
@@ -23,14 +25,14 @@ use rustix::fs::{AtFlags, CWD, Gid, Mode, Timespec, Timestamps, Uid};
 pub const TIME: i64 = 900_000_000;
 
 /// A line, taken apart.
-struct File {
-    kind: String,
+pub struct File {
+    pub kind: String,
     mode: u32,
     owner: (u32, u32),
-    path: String,
-    /// Content, link target or first name.
-    rest: String,
-    time: i64,
+    pub path: String,
+    /// Content, link target, first name, or name and value.
+    pub rest: String,
+    pub time: i64,
 }
 
 /// Makes the files below a directory, which exists.
@@ -52,6 +54,13 @@ pub fn make(root: &Path, lines: &[String], dockerfile: &[u8]) {
                 rustix::fs::mknodat(CWD, &path, rustix::fs::FileType::Fifo, Mode::RUSR, 0).unwrap()
             }
             "s" => drop(std::os::unix::net::UnixListener::bind(&path).unwrap()),
+            "key" => crate::support::inetd::keygen(&path, &["-t", "ed25519"]),
+            "x" => {
+                let (name, value) = file.xattr();
+                let flags = rustix::fs::XattrFlags::empty();
+                rustix::fs::lsetxattr(&path, name, &value, flags).unwrap();
+                continue;
+            }
             "tar" => {
                 let mut members = Vec::new();
                 while let Some(member) = lines.next_if(|line| line.starts_with("  ")) {
@@ -61,7 +70,7 @@ pub fn make(root: &Path, lines: &[String], dockerfile: &[u8]) {
             }
             other => panic!("no kind {other}: {line}"),
         }
-        if !matches!(file.kind.as_str(), "l" | "h") {
+        if !matches!(file.kind.as_str(), "l" | "h" | "key") {
             rustix::fs::chown(
                 &path,
                 Some(Uid::from_raw(file.owner.0)),
@@ -92,7 +101,13 @@ pub fn make(root: &Path, lines: &[String], dockerfile: &[u8]) {
 }
 
 impl File {
-    fn parse(line: &str) -> Self {
+    /// Returns the name and the value of an extended attribute.
+    fn xattr(&self) -> (&str, Vec<u8>) {
+        let (name, value) = self.rest.split_once(' ').unwrap();
+        (name, unquote(value))
+    }
+
+    pub fn parse(line: &str) -> Self {
         let (line, time) = match line.rsplit_once(" @") {
             Some((rest, time)) if time.bytes().all(|b| b.is_ascii_digit()) => {
                 (rest, time.parse().unwrap())
@@ -151,7 +166,18 @@ fn unquote(text: &str) -> Vec<u8> {
 
 fn archive(members: &[File]) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
+    let mut xattrs = Vec::new();
     for member in members {
+        if member.kind == "x" {
+            let (name, value) = member.xattr();
+            xattrs.push((format!("SCHILY.xattr.{name}"), value));
+            continue;
+        }
+        if !xattrs.is_empty() {
+            let records = xattrs.iter().map(|(key, value)| (key.as_str(), &value[..]));
+            builder.append_pax_extensions(records).unwrap();
+            xattrs.clear();
+        }
         let mut header = tar::Header::new_ustar();
         header.set_mode(member.mode);
         header.set_uid(member.owner.0.into());

@@ -9,6 +9,10 @@ mod buildah;
 mod cached;
 mod case;
 mod files;
+mod moments;
+mod outputs;
+mod rules;
+mod servers;
 mod tree;
 
 use std::sync::Mutex;
@@ -24,8 +28,8 @@ const WORKERS: usize = 3;
 #[test]
 fn cases() {
     requires!(container::possible(), "needs root, runc and overlayfs");
-    let cases = case::all();
-    let place = Place::new(&cases);
+    let mut cases = case::all();
+    let place = Place::new(&mut cases);
     let wrong = Mutex::new(Vec::new());
     let (first, second): (Vec<&Case>, Vec<&Case>) = {
         let (mut first, mut second) = (Vec::new(), Vec::new());
@@ -42,13 +46,23 @@ fn cases() {
     let digests: Mutex<Vec<(String, String)>> = Mutex::default();
     let report = |case: &Case, isolation: &str, outcome: &Outcome| {
         let mut complaints = check_end(case, isolation, outcome);
-        if isolation == "namespaces" && complaints.is_empty() && case.failure(isolation).is_none() {
-            complaints = check_image(case, &place);
+        if complaints.is_empty() && case.failure(isolation).is_none() {
+            if isolation == "namespaces" {
+                complaints = check_image(case, &place);
+            }
+            complaints.extend(outputs::check(case, &place.out(case, isolation)));
+            complaints.extend(moments::check(
+                case,
+                &place.out(case, isolation).join("layout"),
+            ));
         }
         if !complaints.is_empty() {
             let text = format!("{} ({isolation})\n{}", case.name, complaints.join("\n"));
             wrong.lock().unwrap().push(text);
-        } else if case.failure("in-place").is_none() && !case.expected.in_place_differs {
+        } else if case.failure("in-place").is_none()
+            && case.is_reproducible()
+            && !case.expected.in_place_differs
+        {
             digests
                 .lock()
                 .unwrap()
@@ -113,8 +127,9 @@ fn check_end(case: &Case, isolation: &str, outcome: &Outcome) -> Vec<String> {
 /// Compares the image with what is expected.
 fn check_image(case: &Case, place: &Place) -> Vec<String> {
     let layout = place.out(case, "namespaces").join("layout");
-    let image = tree::read(&layout, &place.known);
     let expected = &case.expected;
+    let is_timed = expected.moments.is_none();
+    let image = tree::read(&layout, &place.known, is_timed.then_some(tree::CREATED));
     let got = timed_as(&image.tree, &expected.tree);
     let (wanted, got) = without_hidden(&expected.tree, got);
     let mut complaints = compare("tree", &wanted, &got);

@@ -10,7 +10,7 @@ use super::bases;
 use super::build::EPOCH;
 
 /// When everything new was made.
-const CREATED: &str = "2001-09-09T01:46:40Z";
+pub const CREATED: &str = "2001-09-09T01:46:40Z";
 
 /// Longest content that a line shows; of what is longer, size and hash.
 const LONGEST: usize = 400;
@@ -54,12 +54,34 @@ pub struct Files {
     layers: (usize, usize),
 }
 
-/// Reads the image of a layout, whose layers with one of the `known` diff ids are its base.
-pub fn read(layout: &Path, known: &[String]) -> Image {
-    let index = fs_err::read(layout.join("index.json")).unwrap();
-    let index: Value = serde_json::from_slice(&index).unwrap();
-    let blobs = layout.join("blobs/sha256");
-    let files = Files::read(&blobs, &blob(&blobs, &index["manifests"][0]), known);
+/// Returns the manifest of a layout's image; of several the first.
+fn manifest(layout: &Path) -> Vec<u8> {
+    let mut index = fs_err::read(layout.join("index.json")).unwrap();
+    loop {
+        let document: Value = serde_json::from_slice(&index).unwrap();
+        match document.get("manifests") {
+            Some(manifests) => index = blob(&layout.join("blobs/sha256"), &manifests[0]),
+            None => return index,
+        }
+    }
+}
+
+/// Reads the config of a layout's image.
+pub fn config(layout: &Path) -> Value {
+    let manifest: Value = serde_json::from_slice(&manifest(layout)).unwrap();
+    let config = blob(&layout.join("blobs/sha256"), &manifest["config"]);
+    let raw = config.iter().find(|byte| b"<>&".contains(byte));
+    assert_eq!(raw, None, "HIS-11: {}", String::from_utf8_lossy(&config));
+    serde_json::from_slice(&config).unwrap()
+}
+
+/// Reads the image of a layout, whose layers with one of the `known` diff ids are its base; everything new was made at `created`, if that is known.
+pub fn read(layout: &Path, known: &[String], created: Option<&str>) -> Image {
+    let mut files = Files::read(&layout.join("blobs/sha256"), &manifest(layout), known);
+    files.document = config(layout);
+    if created.is_none() {
+        unify_times(&mut files.document);
+    }
     let (old, new): (Vec<_>, Vec<_>) = history(&files.document)
         .into_iter()
         .partition(|line| line.starts_with("layer base "));
@@ -73,6 +95,19 @@ pub fn read(layout: &Path, known: &[String]) -> Image {
         tree: files.tree(),
         config: files.config(),
         history: new,
+    }
+}
+
+/// Puts the usual time in the place of new entries' own.
+fn unify_times(document: &mut Value) {
+    document["created"] = CREATED.into();
+    for entry in document["history"].as_array_mut().into_iter().flatten() {
+        let is_base = entry["created_by"]
+            .as_str()
+            .is_some_and(|by| by.starts_with("base "));
+        if !is_base {
+            entry["created"] = CREATED.into();
+        }
     }
 }
 
@@ -277,7 +312,8 @@ fn is_touched(old: &Node, new: &Node) -> bool {
     new.kind == Kind::Directory && old == *new
 }
 
-fn show(content: &[u8]) -> String {
+/// Shows a content in a line.
+pub fn show(content: &[u8]) -> String {
     match std::str::from_utf8(content) {
         Ok(text) if text.len() <= LONGEST => format!("{text:?}"),
         Err(_) if content.len() <= LONGEST => format!("\"{}\"", content.escape_ascii()),
@@ -354,7 +390,9 @@ fn history(document: &Value) -> Vec<String> {
     let entries = document["history"].as_array().cloned().unwrap_or_default();
     let show = |entry: &Value| {
         let text = entry["created_by"].as_str().unwrap_or_default();
-        if !text.starts_with("base ") {
+        if text.starts_with("base ") {
+            assert_eq!(entry["created"], bases::CREATED, "HIS-10: {entry}");
+        } else {
             assert_eq!(entry["comment"], "buildkit.dockerfile.v0", "HIS-1: {entry}");
             assert_eq!(entry["created"], CREATED, "HIS-10: {entry}, epoch {EPOCH}");
             assert_ne!(
