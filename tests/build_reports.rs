@@ -329,6 +329,20 @@ fn the_dockerfile_stays_out_of_the_trace_on_request() {
 }
 
 #[test]
+fn headers_for_a_collector_reach_nobody_else() {
+    let mut t = Sandbox::new();
+    let other = Web::with("{}");
+    let elsewhere = other.url("/v1/traces");
+    let web = Web::new(move |_| Reply::new(307).header("Location", elsewhere.clone()));
+    t.env("KANIKO_TELEMETRY_ENDPOINT", web.url(""));
+    t.env("OTEL_EXPORTER_OTLP_HEADERS", "x-api-key=sesame");
+    t.dockerfile("FROM scratch\nENV A=1\n");
+    let finished = t.build(["--no-push"]).succeeded();
+    assert!(finished.stderr.contains("answered 307"), "{finished}");
+    assert_eq!(other.seen().len(), 0);
+}
+
+#[test]
 fn a_build_does_not_depend_on_the_collector() {
     let mut t = Sandbox::new();
     t.dockerfile("FROM scratch\nENV A=1\n");

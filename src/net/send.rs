@@ -5,15 +5,20 @@ use std::time::Duration;
 use reqwest::header::HeaderName;
 use url::Url;
 
-use super::{Error, Net, Profile, Secret, redact};
+use super::{Error, Net, Profile, Redirects, Secret, redact};
 
 const PUT_LIMIT: Duration = Duration::from_secs(120);
 const POST_LIMIT: Duration = Duration::from_secs(10);
 
-/// What a request of [`Net`]'s own brings.
-struct Body {
+/// A request of [`Net`]'s own.
+struct Request<'a> {
+    method: reqwest::Method,
+    url: &'a Url,
+    headers: &'a [(HeaderName, Secret)],
     media_type: &'static str,
     bytes: Vec<u8>,
+    redirects: Redirects,
+    limit: Duration,
 }
 
 impl Net {
@@ -28,58 +33,74 @@ impl Net {
         let url: Url = url.parse().map_err(|_| Error::Url {
             url: redact::shown(url),
         })?;
-        let body = Body {
+        self.send(Request {
+            method: reqwest::Method::PUT,
+            url: &url,
+            headers: &[],
             media_type: "text/plain",
             bytes: text.to_vec(),
-        };
-        self.send(reqwest::Method::PUT, &url, &[], body, PUT_LIMIT)
+            redirects: Redirects::Follow,
+            limit: PUT_LIMIT,
+        })
     }
 
-    /// Sends a JSON document to a URL with POST, as collectors of traces take it; waits on the calling thread.
+    /// Sends a JSON document to a URL with POST, as collectors of traces take it; waits on the calling thread. No redirect is followed:
+    /// the headers are meant for this place.
     ///
     /// # Errors
-    /// As [`Net::put`].
+    /// As [`Net::put`]; and [`Error::PutStatus`] for a redirect.
     pub fn post_json(
         &self,
         url: &Url,
         headers: &[(HeaderName, Secret)],
         bytes: Vec<u8>,
     ) -> Result<(), Error> {
-        let body = Body {
+        self.send(Request {
+            method: reqwest::Method::POST,
+            url,
+            headers,
             media_type: "application/json",
             bytes,
-        };
-        self.send(reqwest::Method::POST, url, headers, body, POST_LIMIT)
+            redirects: Redirects::Manual,
+            limit: POST_LIMIT,
+        })
     }
 
-    fn send(
-        &self,
-        method: reqwest::Method,
-        url: &Url,
-        headers: &[(HeaderName, Secret)],
-        body: Body,
-        limit: Duration,
-    ) -> Result<(), Error> {
-        let shown = format!("{method} {}", redact::redacted(url));
+    fn send(&self, asked: Request) -> Result<(), Error> {
+        let shown = format!("{} {}", asked.method, redact::redacted(asked.url));
+        let profile = Profile {
+            redirects: asked.redirects,
+            ..Profile::default()
+        };
         let mut request = self
-            .http(&Profile::default())?
-            .request(method, url.clone())
-            .timeout(limit)
-            .header("content-type", body.media_type)
-            .body(body.bytes);
-        for (name, value) in headers {
+            .http(&profile)?
+            .request(asked.method, asked.url.clone())
+            .timeout(asked.limit)
+            .header("content-type", asked.media_type)
+            .body(asked.bytes);
+        for (name, value) in asked.headers {
             request = request.header(name, value.reveal());
         }
-        match self.block_on(async { request.send().await }) {
-            Err(source) => Err(Error::Put {
+        let answer = self.block_on(async { request.send().await });
+        let status = match answer {
+            Ok(response) => response.status(),
+            Err(source) => {
+                return Err(Error::Put {
+                    request: shown,
+                    source: source.without_url(),
+                });
+            }
+        };
+        let is_good = match asked.redirects {
+            Redirects::Manual => status.is_success(),
+            _ => status.as_u16() < 400,
+        };
+        match is_good {
+            true => Ok(()),
+            false => Err(Error::PutStatus {
                 request: shown,
-                source: source.without_url(),
+                status,
             }),
-            Ok(response) if response.status().as_u16() >= 400 => Err(Error::PutStatus {
-                request: shown,
-                status: response.status(),
-            }),
-            Ok(_) => Ok(()),
         }
     }
 }
