@@ -1,5 +1,6 @@
 //! Contexts that are git repositories behind ssh, from OpenSSH's own server, and behind git's daemon.
 
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -285,7 +286,8 @@ impl Agent {
         let mut agent = Command::new("ssh-agent");
         agent.arg("-D").arg("-a").arg(socket).stdout(Stdio::null());
         let agent = Self(agent.spawn().unwrap());
-        while !socket.exists() {
+        // the socket is there before anybody listens
+        while UnixStream::connect(socket).is_err() {
             std::thread::yield_now();
         }
         let mut add = Command::new("ssh-add");
