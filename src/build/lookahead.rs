@@ -12,7 +12,7 @@ use super::outlook::{self, At, Prospect};
 use super::reasons::{Known, UNUSABLE};
 use crate::cache::entry::New;
 use crate::cache::key::Parts;
-use crate::cache::{Hit, Key, LayerCache, Lookup, Repository, Storing};
+use crate::cache::{Hit, Key, LayerCache, Lookup, Repository, Storing, side_by_side};
 use crate::causes;
 use crate::image::{Compression, Digest, ImageRef, Layer};
 use crate::interrupt::Interrupt;
@@ -172,26 +172,16 @@ impl Lookahead {
                 return Ok(prospects);
             };
             let missing: Vec<(Key, Hit)> = missing.into_iter().collect();
-            for some in missing.chunks(CONCURRENT_FETCHES) {
-                let results: Vec<_> = std::thread::scope(|scope| {
-                    let fetches = some
-                        .iter()
-                        .map(|(key, hit)| scope.spawn(move || (*key, cache.fetch(hit, store))));
-                    let fetches: Vec<_> = fetches.collect();
-                    let join = |fetch: std::thread::ScopedJoinHandle<'_, _>| {
-                        fetch.join().expect("fetching a layer does not panic")
-                    };
-                    fetches.into_iter().map(join).collect()
-                });
-                for (key, result) in results {
-                    fetched.insert(key);
-                    if let Err(error) = result {
-                        warn_unusable(cache, &key, &causes::in_one_line(&error));
-                        let lost: Vec<At> = self.hits.keys().copied().collect();
-                        for at in lost.into_iter().filter(|at| self.keys[at] == key) {
-                            self.hits.remove(&at);
-                            self.misses.insert(at, UNUSABLE.to_owned());
-                        }
+            let fetch = |(_, hit): &(Key, Hit)| cache.fetch(hit, store);
+            let results = side_by_side::each(&missing, CONCURRENT_FETCHES, fetch);
+            for ((key, _), result) in missing.into_iter().zip(results) {
+                fetched.insert(key);
+                if let Err(error) = result {
+                    warn_unusable(cache, &key, &causes::in_one_line(&error));
+                    let lost: Vec<At> = self.hits.keys().copied().collect();
+                    for at in lost.into_iter().filter(|at| self.keys[at] == key) {
+                        self.hits.remove(&at);
+                        self.misses.insert(at, UNUSABLE.to_owned());
                     }
                 }
             }

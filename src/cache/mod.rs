@@ -7,6 +7,7 @@
 pub mod entry;
 pub mod key;
 pub mod prune;
+pub mod side_by_side;
 pub mod warm;
 
 mod directory;

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::side_by_side;
 use crate::image::{Descriptor, Digest, ImageRef, Platform};
 use crate::registry::{self, Client, RemoteImage};
 use crate::store::SharedStore;
@@ -45,18 +47,15 @@ pub fn warm(
     let missing: Vec<&Descriptor> = layers
         .filter(|layer| seen.insert(&layer.digest) && store.open_blob(layer).is_none())
         .collect();
-    for some in missing.chunks(CONCURRENT_LAYERS) {
-        std::thread::scope(|scope| {
-            let fetches = some
-                .iter()
-                .map(|layer| scope.spawn(|| fetch(client, store, &image, layer)));
-            let fetches: Vec<_> = fetches.collect();
-            fetches.into_iter().try_for_each(|fetch| {
-                let result = fetch.join();
-                result.expect("fetching a layer does not panic")
-            })
-        })?;
-    }
+    let has_failed = AtomicBool::new(false);
+    let fetched = side_by_side::each(&missing, CONCURRENT_LAYERS, |layer| {
+        if has_failed.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let fetched = fetch(client, store, &image, layer);
+        fetched.inspect_err(|_| has_failed.store(true, Ordering::Relaxed))
+    });
+    fetched.into_iter().collect::<Result<(), Error>>()?;
     Ok(match missing.is_empty() {
         true => Warmed::Present,
         false => Warmed::Stored,
