@@ -121,7 +121,7 @@ mod tests {
         expect![[r#"
             --cache-ttl duration|How long cached layers are used (default 336h)
             -c, --context string|Build context: a directory, also as dir://PATH; tar://FILE, tar://stdin, s3://BUCKET/KEY, gs://BUCKET/OBJECT, git://REPOSITORY, or the URL of a tar or of a repository (.git) (default "/workspace/")
-            --compression-level int|Compression level; the fastest if not above 0 (default -1)
+            --compression-level int|Compression level; 5 for gzip and 3 for zstd if not above 0 (default -1)
         "#]].assert_eq(&rows.concat());
     }
 }

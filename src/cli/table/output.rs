@@ -10,7 +10,7 @@ pub const FLAGS: &[Flag] = &[
     flag("attest",            ' ', Attest,   "", Works, "Statement about the image, as type=sbom or type=provenance with the options of those flags; repeatable"),
     flag("compressed-caching", ' ', Bool,    "true", Holds("layers are streamed and never kept in memory"), "Holds by design: layers are never kept in memory"),
     flag("compression",       ' ', Choice(&["gzip", "zstd"]), "", Works, "Compression of new layers: gzip or zstd"),
-    flag("compression-level", ' ', Int,      "-1", Works, "Compression level; the fastest if not above 0"),
+    flag("compression-level", ' ', Int,      "-1", Works, "Compression level; 5 for gzip and 3 for zstd if not above 0"),
     flag("image-format",      ' ', Choice(&["docker", "oci"]), "", Works, "Media types of the image: docker or oci; default is the base image's"),
     flag("no-push",           ' ', Bool,     "false", Works, "Do not push the image"),
     flag("oci-layout-path",   ' ', Text,     "", Works, "Directory for the image as an OCI layout"),
