@@ -266,6 +266,7 @@ fn registries_that_cannot_be_used() {
               caused by: client error (Connect)
               caused by: tcp connect error
               caused by: Connection refused (os error 111)
+            help: check its name and port, and whether it can be reached from here; HTTPS_PROXY and HTTP_PROXY name a proxy
         "#]],
     );
     check(
@@ -279,7 +280,7 @@ fn registries_that_cannot_be_used() {
               caused by: client error (Connect)
               caused by: tcp connect error
               caused by: Connection refused (os error 111)
-            help: check the name of the destination and its credentials
+            help: check its name and port, and whether it can be reached from here; HTTPS_PROXY and HTTP_PROXY name a proxy
         "#]],
     );
 }

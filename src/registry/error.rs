@@ -233,13 +233,23 @@ impl Error {
                 "a token server must be reachable over https and have a public address or name"
                     .to_owned(),
             ),
+            error if error.is_damage() => Some(
+                "this is what the registry, or a mirror or proxy before it, answers: push that image again, or take it from elsewhere"
+                    .to_owned(),
+            ),
             _ => None,
         }
     }
 }
 
 fn transport_help(registry: &str, source: &reqwest::Error) -> Option<String> {
-    match tls_error(source)? {
+    let Some(error) = tls_error(source) else {
+        return source.is_connect().then(|| {
+            "check its name and port, and whether it can be reached from here; HTTPS_PROXY and HTTP_PROXY name a proxy"
+                .to_owned()
+        });
+    };
+    match error {
         rustls::Error::InvalidCertificate(_) => Some(format!(
             "trust its authority with --registry-certificate {registry}=/path/ca.pem, or skip the check with --skip-tls-verify-registry {registry}"
         )),
