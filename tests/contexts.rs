@@ -135,6 +135,30 @@ fn archives_that_do_harm_or_are_none() {
 }
 
 #[test]
+fn what_is_fetched_shows_no_file_of_this_machine() {
+    let t = Sandbox::new();
+    let secret = t.path("secret");
+    fs_err::write(&secret, "sesame\n").unwrap();
+    let archive = packed(&t, "context.tar", &[]);
+    let dir = t.path("packed");
+    for name in ["leak", "Dockerfile.dockerignore"] {
+        fs_err::os::unix::fs::symlink(&secret, dir.join(name)).unwrap();
+    }
+    fs_err::os::unix::fs::symlink("app/Plain", dir.join("plain")).unwrap();
+    fs_err::write(dir.join("app/Plain"), "FROM scratch\nCOPY file /\n").unwrap();
+    packed(&t, "context.tar", &[]);
+    let context = format!("tar://{archive}");
+    for name in ["leak", "Dockerfile"] {
+        let finished = t.build_from(&context, &["-f", name]);
+        let finished = finished.failed(1, "leads out of the context");
+        assert!(!finished.stderr.contains("sesame"), "{finished}");
+    }
+    // but one that stays inside, and outside the part that is built, is as good as any
+    let args = ["--context-sub-path=app/deep", "-f", "../../plain"];
+    t.build_from(&context, &args).succeeded();
+}
+
+#[test]
 fn archives_and_dockerfiles_from_a_server() {
     let t = Sandbox::new();
     let archive = fs_err::read(packed(&t, "context.tar.gz", &["--gzip"])).unwrap();

@@ -61,6 +61,8 @@ pub enum Error {
     NoDockerfile { tried: Vec<PathBuf> },
     #[error("cannot read `{}`", .path.display())]
     Read { path: PathBuf, source: io::Error },
+    #[error("`{}` leads out of the context", .path.display())]
+    Outside { path: PathBuf },
     #[error("`{}` is a named pipe, and nobody writes to it", .path.display())]
     NoWriter { path: PathBuf },
     #[error("`{}` has more than {limit} bytes", .path.display())]

@@ -155,10 +155,13 @@ pub fn open(options: &Options, means: Means<'_>) -> Result<(Context, DockerfileT
         means,
     )?;
     let root = files.root;
+    let fetched = files.fetched.as_ref().map(Fetched::path);
     let dockerfile = lookup::dockerfile(options.dockerfile.as_deref(), root.path(), means)?;
+    stays_inside(fetched, &dockerfile.path)?;
     let ignore = match lookup::ignore_file(&dockerfile.path, root.path())? {
         None => Matcher::default(),
         Some((path, text)) => {
+            stays_inside(fetched, &path)?;
             info!("Using dockerignore file: {}", path.display());
             parse_ignore(path, &text)?
         }
@@ -172,6 +175,24 @@ pub fn open(options: &Options, means: Means<'_>) -> Result<(Context, DockerfileT
         _fetched: files.fetched,
     };
     Ok((context, dockerfile))
+}
+
+/// Refuses a file of a fetched context that a link has on this machine instead: messages would quote it to whoever sent the link.
+fn stays_inside(fetched: Option<&Path>, path: &Path) -> Result<(), Error> {
+    let Some(fetched) = fetched.filter(|fetched| path.starts_with(fetched)) else {
+        return Ok(());
+    };
+    let real = |path: &Path| {
+        let failed = |source| Error::Read {
+            path: path.into(),
+            source,
+        };
+        fs_err::canonicalize(path).map_err(failed)
+    };
+    match real(path)?.starts_with(real(fetched)?) {
+        true => Ok(()),
+        false => Err(Error::Outside { path: path.into() }),
+    }
 }
 
 /// Opens a context given by name: a directory, filtered by the ignore file in it, or what an archive or a repository contains.
