@@ -39,6 +39,14 @@
 //! over one that fails; its profiles neither, because they know no roles. Azure's registries want tokens that it cannot ask for. Its service
 //! account keys are signed with `rsa`, whose timing is a concern for servers that decrypt for strangers, not for one signature of our own.
 //!
+//! # Copying
+//!
+//! COPY hashes content while it writes it into the root, and the layer is read from there. Without reflinks: of a COPY of one file of 400 MB
+//! (10.7 and 11.0 s, two processors busy otherwise) reading, hashing and writing took 1.1 and 1.4 s and compression the rest. A reflink would
+//! save a part of the former, on file systems that have it; the hash is wanted in any case, so that the next look at the root need not read the
+//! file. Nor are root and layer written in one go: a layer wants its paths in order, with the last word on owners, modes and links, which
+//! COPY has when all its sources are in place.
+//!
 //! # Named contexts
 //!
 //! A stage that starts from a directory, an archive or a repository (`--build-context`) is an empty stage with one step in front, a copy of
