@@ -90,6 +90,10 @@ fn things_that_are_missing() {
         expect![[r#"
             error building image: cannot get the image `REGISTRY/missing:1`
               caused by: registry `REGISTRY`, repository `missing`: GET http://REGISTRY/v2/missing/manifests/1 answered 404 Not Found: MANIFEST_UNKNOWN: manifest unknown (credentials: anonymous)
+                --> Dockerfile:1:6
+               > 1 | FROM REGISTRY/missing:1
+                   |      ^^^^^^^^^^^^^^^^^^^^^^^^^
+                 2 | RUN true
             help: check registry, repository and tag; some registries need a repository to be created first, or answer so without credentials
         "#]],
     );
@@ -167,9 +171,10 @@ fn commands_that_fail() {
             error building image: stage `first` failed
               caused by: RUN failed
               caused by: process "/bin/sh -c exit 42" did not complete successfully: exit code: 42
-                --> Dockerfile:2
+                --> Dockerfile:2:1
                  1 | FROM REGISTRY/base:latest AS first
                > 2 | RUN exit 42
+                   | ^^^
             help: what the command printed stands above
         "#]],
     );
@@ -178,14 +183,15 @@ fn commands_that_fail() {
         &run("kill -9 $$"),
         &[],
         expect![[r#"
-        error building image: stage `first` failed
-          caused by: RUN failed
-          caused by: process "/bin/sh -c kill -9 $$" did not complete successfully: killed by signal 9 (SIGKILL)
-            --> Dockerfile:2
-             1 | FROM REGISTRY/base:latest AS first
-           > 2 | RUN kill -9 $$
-        help: the kernel may have killed it for want of memory; raise the container's memory limit
-    "#]],
+            error building image: stage `first` failed
+              caused by: RUN failed
+              caused by: process "/bin/sh -c kill -9 $$" did not complete successfully: killed by signal 9 (SIGKILL)
+                --> Dockerfile:2:1
+                 1 | FROM REGISTRY/base:latest AS first
+               > 2 | RUN kill -9 $$
+                   | ^^^
+            help: the kernel may have killed it for want of memory; raise the container's memory limit
+        "#]],
     );
     check(
         &t,
@@ -196,9 +202,10 @@ fn commands_that_fail() {
               caused by: RUN failed
               caused by: process "/no/such/program" did not start: `/no/such/program` does not exist in the image
               caused by: No such file or directory (os error 2)
-                --> Dockerfile:2
+                --> Dockerfile:2:1
                  1 | FROM REGISTRY/base:latest AS first
                > 2 | RUN ["/no/such/program"]
+                   | ^^^
             help: install it in the image or copy it there; a stage from scratch has no shell
         "#]],
     );
@@ -211,9 +218,10 @@ fn commands_that_fail() {
             error building image: stage `stage-0` failed
               caused by: RUN failed
               caused by: no user `nosuch` in the image's `/etc/passwd`
-                --> Dockerfile:3
+                --> Dockerfile:3:1
                  2 | USER nosuch
                > 3 | RUN true
+                   | ^^^
             help: create the user in an earlier RUN, or use its number, which needs no entry
         "#]],
     );
@@ -252,6 +260,9 @@ fn registries_that_cannot_be_used() {
         expect![[r#"
             error building image: cannot get the image `REGISTRY/base:latest`
               caused by: registry `REGISTRY`, repository `base`: GET http://REGISTRY/v2/base/manifests/latest answered 401 Unauthorized: UNAUTHORIZED: authentication required (credentials: anonymous)
+                --> Dockerfile:1:6
+               > 1 | FROM REGISTRY/base
+                   |      ^^^^^^^^^^^^^^^^^^^^
             help: no credentials were found for `REGISTRY`; if the repository is private, log in (`executor login REGISTRY`) or mount a Docker config file
         "#]],
     );
@@ -266,6 +277,9 @@ fn registries_that_cannot_be_used() {
               caused by: client error (Connect)
               caused by: tcp connect error
               caused by: Connection refused (os error 111)
+                --> Dockerfile:1:6
+               > 1 | FROM 127.0.0.1:1/base
+                   |      ^^^^^^^^^^^^^^^^
             help: check its name and port, and whether it can be reached from here; HTTPS_PROXY and HTTP_PROXY name a proxy
         "#]],
     );
