@@ -182,7 +182,7 @@ mod tests {
             (&[general],                                     "[a]"),
             (&[general, ("ctx/app.dockerignore", "b")],      "[b]"),
             (&[general, ("ctx/app.dockerignore", "")],       "[]"),
-            (&[("ctx/.dockerignore", "!")],                  "cannot parse line 1 of `$T/ctx/.dockerignore`"),
+            (&[("ctx/.dockerignore", "!")],                  "cannot parse line 1 of `$T/ctx/.dockerignore`; `[` begins a set of characters, `\\` makes the next character an ordinary one, and `!` needs a pattern behind it"),
         ];
         for (files, want) in cases {
             let files: Vec<_> = files.iter().copied().chain([file]).collect();

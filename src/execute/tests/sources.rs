@@ -61,7 +61,7 @@ fn what_is_not_found() {
         ("COPY a.go/x /n",     "failed to calculate checksum of ref build context: \"/a.go/x\": not found",   where_it_is),
         ("COPY weird[1] /n",   "",                                                                            None),
         ("COPY a.goo /n",      "failed to calculate checksum of ref build context: \"/a.goo\": not found",    Some("there is \"a.go\"")),
-        ("COPY [ /n",          "syntax error in pattern: \"[\"",                                              None),
+        ("COPY [ /n",          "syntax error in pattern: \"[\"",                                              Some("in a pattern, `[` begins a set of characters; `[[]` stands for the character itself")),
     ];
     for (instruction, want, help) in cases {
         match Bed::new().source(TREE).execute(instruction) {
