@@ -3,12 +3,16 @@
 //! # Spec
 //! Language spec 3.4.
 
-use super::error::hint;
+mod error;
+mod value;
+
+pub use error::Error;
+
 use super::path::{base_name, clean, join};
 use super::{Access, Problem, RunMount, Sharing, Source};
-use crate::dockerfile;
 use crate::dockerfile::instruction::Mount;
-use crate::dockerfile::quote::quoted;
+use error::TYPES;
+use value::{boolean, number, sharing, size};
 
 /// What the options of a mount mean depends on this.
 pub(super) trait Surroundings {
@@ -19,101 +23,6 @@ pub(super) trait Surroundings {
     /// The prefix of all cache ids, or nothing.
     fn cache_namespace(&self) -> &str;
 }
-
-/// Why a mount cannot be made as it is written.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
-    #[error("unsupported mount type {}{}", quoted(.0), hint(.0, &TYPES))]
-    Type(String),
-    #[error("unexpected key '{key}' in '{field}'{}", hint(.key, &KEYS))]
-    Key { key: String, field: String },
-    #[error("unexpected key '{key}' for mount type '{kind}'")]
-    KeyForType {
-        key: &'static str,
-        kind: &'static str,
-    },
-    #[error("invalid field '{0}' must be a key=value pair")]
-    Bare(String),
-    #[error("invalid value for {key}: {value}")]
-    Value { key: &'static str, value: String },
-    #[error("{key} not allowed for \"{kind}\" type mounts")]
-    NotAllowed {
-        key: &'static str,
-        kind: &'static str,
-    },
-    #[error("unsupported sharing value {}{}", quoted(.0), hint(.0, &SHARINGS))]
-    Sharing(String),
-    #[error("{kind} does not support {key}")]
-    Unsupported {
-        kind: &'static str,
-        key: &'static str,
-    },
-    #[error("invalid mount target {}", quoted(.0))]
-    Target(String),
-    #[error("invalid secret mount. one of source, target required")]
-    SecretWithoutId,
-    #[error("both source and id can't be set")]
-    SecretWithTwoIds,
-}
-
-impl Error {
-    /// Returns what the user can do about it, if anything.
-    pub fn help(&self) -> Option<String> {
-        match self {
-            Self::Target(_) => Some("name a `target`, or set a WORKDIR other than `/`".to_owned()),
-            Self::KeyForType { key, kind: "bind" } => Some(format!("write `type=` before `{key}`")),
-            Self::KeyForType { key, kind }
-            | Self::NotAllowed { key, kind }
-            | Self::Unsupported { kind, key } => Some(format!(
-                "leave `{key}` out, or use another type than {kind}"
-            )),
-            Self::Type(_) => Some(format!("types are {}", TYPES.join(", "))),
-            Self::Key { .. } => Some(format!("keys are {}", KEYS.join(", "))),
-            Self::Bare(_) => Some("ro, rw and required alone may be without a value".to_owned()),
-            Self::Value { key: "mode", .. } => {
-                Some("write an octal number, such as 0755".to_owned())
-            }
-            Self::Value {
-                key: "uid" | "gid", ..
-            } => Some("write a number; names are not looked up".to_owned()),
-            Self::Value { key: "size", .. } => {
-                Some("write bytes, or a number with k, m or g".to_owned())
-            }
-            Self::Value { .. } => Some("write true or false".to_owned()),
-            Self::Sharing(_) => Some(format!("values are {}", SHARINGS.join(", "))),
-            Self::SecretWithoutId => {
-                Some("name the secret: `--mount=type=secret,id=NAME`".to_owned())
-            }
-            Self::SecretWithTwoIds => {
-                Some("`source` is another word for `id`; keep one of the two".to_owned())
-            }
-        }
-    }
-}
-
-const KEYS: [&str; 19] = [
-    "type",
-    "target",
-    "dst",
-    "destination",
-    "source",
-    "src",
-    "from",
-    "readonly",
-    "ro",
-    "readwrite",
-    "rw",
-    "id",
-    "sharing",
-    "size",
-    "mode",
-    "uid",
-    "gid",
-    "required",
-    "env",
-];
-const TYPES: [&str; 5] = ["bind", "cache", "tmpfs", "secret", "ssh"];
-const SHARINGS: [&str; 3] = ["shared", "private", "locked"];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -392,52 +301,5 @@ fn or(text: String, default: &str) -> String {
     match text.is_empty() {
         true => default.to_owned(),
         false => text,
-    }
-}
-
-fn boolean(key: &'static str, value: &str) -> Result<bool, Error> {
-    dockerfile::boolean(value).ok_or_else(|| invalid(key, value))
-}
-
-fn number(key: &'static str, value: &str, radix: u32) -> Result<u32, Error> {
-    let digits = value.bytes().all(|b| b.is_ascii_digit());
-    let number = digits.then(|| u32::from_str_radix(value, radix).ok());
-    number.flatten().ok_or_else(|| invalid(key, value))
-}
-
-fn sharing(value: &str) -> Result<Sharing, Error> {
-    match value.to_lowercase().as_str() {
-        "shared" => Ok(Sharing::Shared),
-        "private" => Ok(Sharing::Private),
-        "locked" => Ok(Sharing::Locked),
-        _ => Err(Error::Sharing(value.to_owned())),
-    }
-}
-
-/// Parses bytes with an optional binary suffix: `64m`, `1GiB`, `512`.
-fn size(value: &str) -> Result<u64, Error> {
-    let lower = value.to_lowercase();
-    let end = lower
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(lower.len());
-    let (digits, suffix) = lower.split_at(end);
-    let shift = match suffix.trim_start() {
-        "" | "b" => 0,
-        "k" | "kb" | "kib" => 10,
-        "m" | "mb" | "mib" => 20,
-        "g" | "gb" | "gib" => 30,
-        "t" | "tb" | "tib" => 40,
-        _ => return Err(invalid("size", value)),
-    };
-    let number: Option<u64> = digits.parse().ok();
-    number
-        .and_then(|number| number.checked_mul(1 << shift))
-        .ok_or_else(|| invalid("size", value))
-}
-
-fn invalid(key: &'static str, value: &str) -> Error {
-    Error::Value {
-        key,
-        value: value.to_owned(),
     }
 }
