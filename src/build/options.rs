@@ -26,7 +26,7 @@ pub struct Options {
     pub no_cache_filter: Vec<String>,
     pub snapshot: SnapshotOptions,
     pub image: ImageOptions,
-    /// What ADD fetches is pinned beforehand, so that [`Prepared::materials`] can tell what it is.
+    /// What ADD fetches is pinned beforehand, so that [`Prepared::materials`](super::prepared::Prepared::materials) can tell what it is.
     pub pin_sources: bool,
 }
 
