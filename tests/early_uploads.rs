@@ -1,6 +1,7 @@
 //! Layers get to the registry while later steps are still at work.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::support::faulty::Faulty;
@@ -36,9 +37,40 @@ fn patient(registry: &Arc<Faulty>, status: u16) -> Web {
     })
 }
 
+/// A sandbox whose builds take all shortcuts, whatever the tests are told.
+fn eager() -> Sandbox {
+    let mut t = Sandbox::new();
+    t.env("EXECUTOR_SHORTCUTS", "true");
+    t
+}
+
+#[test]
+fn without_shortcuts_nothing_is_uploaded_before_all_is_made() {
+    let mut t = Sandbox::new();
+    t.env("EXECUTOR_SHORTCUTS", "false");
+    let registry = watched(&t);
+    let early = Arc::new(AtomicUsize::new(usize::MAX));
+    let (watching, counted) = (Arc::clone(&registry), Arc::clone(&early));
+    let web = Web::new(move |_| {
+        // as long as an upload would take
+        std::thread::sleep(Duration::from_millis(500));
+        counted.store(uploads(&watching, "app").len(), Ordering::Relaxed);
+        Reply::ok("late")
+    });
+    t.file("f", 0o644, "f\n");
+    t.dockerfile(&format!(
+        "FROM scratch\nCOPY f /f\nADD {} /late\n",
+        web.url("/late")
+    ));
+    t.build([format!("--destination={}/app", registry.host())])
+        .succeeded();
+    assert_eq!(early.load(Ordering::Relaxed), 0);
+    assert_eq!(uploads(&registry, "app").len(), 3);
+}
+
 #[test]
 fn a_layer_is_uploaded_before_the_next_step_ends() {
-    let t = Sandbox::new();
+    let t = eager();
     let registry = watched(&t);
     let web = patient(&registry, 200);
     t.file("f", 0o644, "f\n");
@@ -59,7 +91,7 @@ fn a_layer_is_uploaded_before_the_next_step_ends() {
 
 #[test]
 fn a_build_that_fails_later_leaves_no_tag() {
-    let t = Sandbox::new();
+    let t = eager();
     let registry = watched(&t);
     let web = patient(&registry, 403);
     t.file("f", 0o644, "f\n");
@@ -76,7 +108,7 @@ fn a_build_that_fails_later_leaves_no_tag() {
 
 #[test]
 fn repositories_of_one_registry_get_a_layer_once() {
-    let t = Sandbox::new();
+    let t = eager();
     let registry = watched(&t);
     t.base();
     t.file("f", 0o644, "f\n");
@@ -97,7 +129,7 @@ fn repositories_of_one_registry_get_a_layer_once() {
 
 #[test]
 fn what_the_cache_gets_is_mounted_from_there() {
-    let t = Sandbox::new();
+    let t = eager();
     let registry = watched(&t);
     t.file("f", 0o644, "f\n");
     t.dockerfile("FROM scratch\nCOPY f /f\n");
@@ -116,7 +148,7 @@ fn what_the_cache_gets_is_mounted_from_there() {
 
 #[test]
 fn nothing_is_uploaded_that_is_not_pushed() {
-    let t = Sandbox::new();
+    let t = eager();
     let registry = watched(&t);
     t.file("f", 0o644, "f\n");
     t.dockerfile("FROM scratch\nCOPY f /f\n");

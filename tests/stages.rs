@@ -33,7 +33,7 @@ fn stages_that_do_not_wait_for_each_other_are_built_at_the_same_time() {
 }
 
 #[test]
-fn the_number_of_jobs_does_not_show_in_the_image() {
+fn jobs_and_shortcuts_do_not_show_in_the_image() {
     requires!(root);
     let mut t = Sandbox::new();
     let base = t.base();
@@ -46,7 +46,7 @@ fn the_number_of_jobs_does_not_show_in_the_image() {
          FROM {base} AS three\nCOPY --from=one /one /three\nRUN --mount=from=two,target=/t cat /t/two >> /three\n\
          FROM common\nRUN rm /common\nCOPY --from=one /one /\nCOPY --from=two /two /\nCOPY --from=three /three /\nCOPY --from={base} /bin/sh /sh\n"
     ));
-    let digest = |jobs: &str| {
+    let digest = |t: &Sandbox, jobs: &str| {
         let name = format!("jobs{jobs}");
         let image = t.build_and_pull(
             &name,
@@ -58,8 +58,11 @@ fn the_number_of_jobs_does_not_show_in_the_image() {
         assert_eq!(t.kaniko_dir(), "", "{jobs} jobs leave something");
         image.digest
     };
-    let one = digest("1");
-    assert_eq!([digest("2"), digest("8")], [one.clone(), one]);
+    t.env("EXECUTOR_SHORTCUTS", "true");
+    let one = digest(&t, "1");
+    assert_eq!([digest(&t, "2"), digest(&t, "8")], [&*one; 2]);
+    t.env("EXECUTOR_SHORTCUTS", "false");
+    assert_eq!(digest(&t, "0"), one);
 }
 
 #[test]

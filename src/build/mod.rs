@@ -107,7 +107,11 @@ pub fn build(
         workspace.of_roots(),
         &library,
         ids.unwrap_or_default(),
-        Demands::new(&plan, &prospects, options.snapshot.single),
+        Demands::new(
+            &plan,
+            &prospects,
+            options.snapshot.single || !options.shortcuts,
+        ),
     );
     let shelf = isolation.as_ref().map(|isolation| {
         Shelf::new(mount::Options {
@@ -120,8 +124,9 @@ pub fn build(
         })
     });
     let dependencies = jobs::dependencies(&plan, &prospects);
-    let dispatch =
-        uploads.map(|uploads| Dispatch::new(uploads, library.client, &plan, &bases, &store));
+    let dispatch = uploads
+        .filter(|_| options.shortcuts)
+        .map(|uploads| Dispatch::new(uploads, library.client, &plan, &bases, &store));
     let builder = Builder {
         plan: &plan,
         options,

@@ -18,6 +18,8 @@ pub struct Options {
     pub git: GitOptions,
     /// `--jobs`: how many stages are built at a time; absent for what suits the machine.
     pub jobs: Option<usize>,
+    /// Base images may be unpacked in part, and layers be uploaded before the build is over.
+    pub shortcuts: bool,
     pub isolation: IsolationOptions,
     /// The work directory, unless commands run in place; absent for a fresh one.
     pub work_dir: Option<PathBuf>,

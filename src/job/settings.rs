@@ -109,7 +109,8 @@ pub fn build(
             KanikoDir::At(dir) => Some(dir.clone()),
             KanikoDir::Temporary => None,
         },
-        jobs: given.jobs,
+        jobs: given.jobs.or((!given.shortcuts).then_some(1)),
+        shortcuts: given.shortcuts,
         isolation: IsolationOptions {
             requested: given.isolation,
             force: given.force,

@@ -98,6 +98,7 @@ impl Sandbox {
                 "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             )
             .env("KANIKO_DIR", self.path("kaniko"))
+            .envs(std::env::vars_os().filter(|(name, _)| name == "EXECUTOR_SHORTCUTS"))
             .envs(self.env.iter().map(|(k, v)| (k, v)))
             .stdin(Stdio::null());
         command

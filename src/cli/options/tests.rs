@@ -35,7 +35,7 @@ fn check(words: &str, env: &[(&str, &str)], what: impl Fn(&Options) -> String, w
 #[test]
 fn combinations() {
     #[rustfmt::skip] // a table keeps its columns
-    let cases: [(&str, &[Pair], &str); 50] = [
+    let cases: [(&str, &[Pair], &str); 51] = [
         ("",                                               &[], "you must provide --destination, or use --no-push"),
         ("--tar-path=/t",                                  &[], "you must provide --destination, or use --no-push"),
         ("--no-push",                                      &[("KANIKO_NO_PUSH", "false")], "you must provide --destination, or use --no-push"),
@@ -83,6 +83,7 @@ fn combinations() {
         ("--no-push --report=a.txt",                       &[], "invalid argument \"a.txt\" for \"--report\" flag: it must end in .json or .html"),
         ("--no-push",                                      &[("KANIKO_REGISTRY_MAP", "x")], "invalid registry map `x`: expected `registry=replacement[/prefix]`"),
         ("--no-push",                                      &[("KANIKO_ISOLATION", "vm")], "invalid value for KANIKO_ISOLATION environment variable: `vm` is none of auto, namespaces, in-place, chroot"),
+        ("--no-push",                                      &[("EXECUTOR_SHORTCUTS", "no")], "invalid value for EXECUTOR_SHORTCUTS environment variable: strconv.ParseBool: parsing \"no\": invalid syntax"),
         ("--no-push",                                      &[("SOURCE_DATE_EPOCH", "now")], "invalid value for SOURCE_DATE_EPOCH environment variable: `now` is no number of seconds"),
         ("--no-push",                                      &[("SOURCE_DATE_EPOCH", "253402300800")], "invalid value for SOURCE_DATE_EPOCH environment variable: `253402300800` is not in the years 0 to 9999"),
         ("--no-push --use-new-run --pre-cleanup --materialize --compressed-caching=false --whitelist-var-run --skip-unused-stages --force-build-metadata", &[], "fine"),
