@@ -15,6 +15,8 @@ use russh::keys::ssh_key::public::RsaPublicKey;
 use russh::keys::ssh_key::{self, Mpint, encoding::Encode as _};
 use russh::keys::{HashAlg, PrivateKey, PublicKey};
 
+use super::scalar;
+
 /// A private key that can be used.
 pub enum Key {
     Elliptic(Arc<PrivateKey>),
@@ -78,7 +80,13 @@ impl Key {
         {
             return Ok(Self::Rsa(RsaKey::new(Ok(pair))?));
         }
-        let key = russh::keys::decode_secret_key(text, None).map_err(|error| {
+        let key = russh::keys::decode_secret_key(text, None);
+        let key = key.or_else(|error| {
+            let file = pem(text, "OPENSSH PRIVATE KEY").and_then(Result::ok);
+            let file = file.and_then(|file| scalar::padded(&file)).ok_or(error)?;
+            Ok(PrivateKey::from_bytes(&file)?)
+        });
+        let key = key.map_err(|error: russh::keys::Error| {
             let is_encrypted = text.contains("ENCRYPTED");
             match error {
                 russh::keys::Error::KeyIsEncrypted => KeyError::Passphrase,

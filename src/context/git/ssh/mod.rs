@@ -6,6 +6,7 @@ mod files;
 mod identity;
 mod known_hosts;
 mod login;
+mod scalar;
 mod settings;
 
 use std::fmt;
