@@ -7,6 +7,21 @@
 //! [`dockerfile`] turns text into stages, [`plan`] turns stages, options and base configs into ordered steps,
 //! `build` runs them. A step works in its stage's private root ([`layer`] is the tar format that fills and empties it).
 //!
+//! # Words
+//!
+//! What the field has a name for is called by it. These are the project's own:
+//!
+//! - **private root**: the files of a stage on disk, in a directory that is not the container's `/` ([`rootfs`]).
+//! - **baseline**: what a root looked like at the last look; **candidate**: a file whose ctime or inode moved since ([`snapshot`]).
+//! - **prospect**, **outlook**: what of a stage, of a build must really be done, given the layers that are cached; **lookahead**: asking for them
+//!   before any work (`build`).
+//! - **demand**: the files of a base that somebody looks at; **excerpt**: a root that has only those.
+//! - **lent**: what a command finds beside the image, by `RUN --mount` and the like; the **shelf** has it for a build, a **staging** for one command
+//!   (`execute::mount`). **Stub**: an empty file or directory that is there to be mounted on.
+//! - **aside**: out of the way. Of a new file: under another name until it is whole. Of the container's own things: in the work directory while a
+//!   command runs in place. The **journal** says what is there; a **graft** is a mount made by renaming.
+//! - **kept**, **held**: a cache mount that is on disk; the same while nobody else may change it. In place: a path that cannot be moved.
+//!
 //! # Imports
 //!
 //! A module uses only modules that stand in a line above its own, or in its own line's list. `tests/architecture.rs` checks
