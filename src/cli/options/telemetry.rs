@@ -74,7 +74,14 @@ pub fn telemetry(given: Given<'_>) -> Option<Telemetry> {
         attributes.retain(|(key, _)| key != SERVICE);
         attributes.push((SERVICE.to_owned(), name.to_owned()));
     }
-    let limit = |name| given.variable(name)?.trim().parse::<usize>().ok();
+    let limit = |name| {
+        let text = given.variable(name)?;
+        let limit = text.trim().parse::<usize>();
+        if limit.is_err() {
+            tracing::warn!("{name} is not heeded: `{text}` is no length");
+        }
+        limit.ok()
+    };
     let own = limit("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT");
     let limit = own.or_else(|| limit("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT"));
     Some(Telemetry {
