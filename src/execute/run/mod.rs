@@ -23,6 +23,7 @@ mod stubs;
 mod supervise;
 mod syscalls;
 mod terminal;
+mod trial;
 mod user_namespace;
 
 use std::collections::BTreeMap;

@@ -2,19 +2,17 @@
 
 use std::fmt;
 use std::io;
-use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use rustix::fs::{Mode as FileMode, OFlags};
 use rustix::io::Errno;
 
 use super::capabilities;
-use super::child::{self, Ended, IdMaps, Surroundings};
+use super::child::IdMaps;
 use super::failure::Step;
 use super::idmap::IdMap;
-use super::job::{Job, Mode};
-use super::output::Output;
+use super::job::Mode;
+use super::trial::{says_nothing, trial};
 use super::{Isolation, Namespaces, Users, in_place};
 use crate::dockerfile::instruction::{Network, Security};
 use crate::interrupt::{Interrupt, Interrupted};
@@ -263,6 +261,9 @@ fn try_in_place(
     }
     let (work_dir, root) = (Path::new(in_place::WORK_DIR), Path::new("/"));
     if let Err(error) = in_place::trial(work_dir, root) {
+        if says_nothing(error) {
+            return Err(Error::Trial(error.into()));
+        }
         return refuse("cannot move a directory in `/`", error.into());
     }
     let session = in_place::Options {
@@ -301,57 +302,6 @@ fn attempt(
     let mode = namespaces.mode(Network::Default, Security::Sandbox, "trial");
     let mut write_maps = |pid| namespaces.users.write_maps(pid);
     trial(options, name, mode, &mut write_maps)
-}
-
-/// Goes through the sequence of one mode in a child, in an empty root.
-fn trial(
-    options: &IsolationOptions<'_>,
-    name: &'static str,
-    mode: Mode,
-    prepare: &mut dyn FnMut(i32) -> Result<(), Ended>,
-) -> Result<Result<(), (Attempt, Step)>, Error> {
-    let in_work_dir = |source| Error::WorkDir {
-        path: options.work_dir.to_owned(),
-        source,
-    };
-    let root = tempfile::Builder::new()
-        .prefix(".trial-")
-        .tempdir_in(options.work_dir);
-    let root = root.map_err(in_work_dir)?;
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let handle = rustix::fs::open(root.path(), flags, FileMode::empty());
-    let handle = handle.map_err(|error| in_work_dir(error.into()))?;
-    if let Mode::Namespaces { user: true, .. } = mode {
-        // Whoever is root in there has to be able to write.
-        rustix::fs::chmod(root.path(), FileMode::from_raw_mode(0o777))
-            .map_err(|error| in_work_dir(error.into()))?;
-    }
-    let job = Job {
-        mode,
-        command: None,
-        lent: Vec::new(),
-    };
-    let descriptors = [handle.as_fd()];
-    let around = Surroundings {
-        executable: options.executable,
-        interrupts: &[options.interrupt],
-        output: &Output::Own,
-    };
-    match child::run(&around, &job, prepare, &descriptors) {
-        Ok(_) => Ok(Ok(())),
-        Err(Ended::Failed(failure)) => {
-            let attempt = Attempt {
-                name,
-                step: failure.step.to_string(),
-                source: failure.error(),
-            };
-            tracing::debug!("Isolation does not work: {attempt}");
-            Ok(Err((attempt, failure.step)))
-        }
-        Err(Ended::Interrupted(interrupted)) => Err(interrupted.into()),
-        Err(Ended::InPlace(error)) => Err(Error::InPlace(error)),
-        Err(Ended::Broken(error)) => Err(Error::Trial(error)),
-    }
 }
 
 #[cfg(test)]
