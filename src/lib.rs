@@ -71,6 +71,8 @@ pub mod layout;
 pub mod log;
 pub mod net;
 pub mod output;
+#[doc = include_str!("pipelines.md")]
+pub mod pipelines {}
 pub mod plan;
 pub mod registry;
 pub mod report;

@@ -1,4 +1,5 @@
-//! What users write down to start a build: the README's examples, and how the places they are written for would start a container.
+//! What users write down to start a build: the examples of README and `src/pipelines.md`, and how the places they are written for
+//! would start a container.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -8,12 +9,19 @@ use serde_json::Value;
 
 use super::container::Container;
 
-/// Returns the first code block below a heading of the README.
-pub fn readme(heading: &str) -> &'static str {
-    const README: &str = include_str!("../../README.md");
-    let (_, section) = README
-        .split_once(&format!("\n### {heading}\n"))
-        .unwrap_or_else(|| panic!("the README has no section `{heading}`"));
+/// The pages that have examples.
+const PAGES: [&str; 2] = [
+    include_str!("../../README.md"),
+    include_str!("../../src/pipelines.md"),
+];
+
+/// Returns the first code block below a heading of the pages.
+pub fn example(heading: &str) -> &'static str {
+    let heading = format!("# {heading}\n");
+    let mut sections = PAGES.iter().filter_map(|page| page.split_once(&heading));
+    let (_, section) = sections
+        .next()
+        .unwrap_or_else(|| panic!("no page has a section `{heading}`"));
     let (_, block) = section.split_once("```").unwrap();
     let (_, code) = block.split_once('\n').unwrap();
     code.split_once("\n```").unwrap().0

@@ -1,5 +1,5 @@
-//! The README's own examples: image, arguments, environment, script and mounts are taken from its text and run as the places they are
-//! written for run them, with a registry that asks for a password.
+//! The examples of README and `src/pipelines.md`: image, arguments, environment, script and mounts are taken from the text and run as the
+//! places they are written for run them, with a registry that asks for a password.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::git_contexts::{repositories, serve};
 use crate::images::{Unpacked, succeeded};
 use crate::support::container::{self, Container};
-use crate::support::manifest::{self, Cluster, readme, strings, validate, yaml};
+use crate::support::manifest::{self, Cluster, example, strings, validate, yaml};
 use crate::support::registry::{PASSWORD, USER};
 use crate::support::{Image, Registry, Sandbox, base, requires};
 
@@ -81,6 +81,52 @@ impl Stage {
     }
 }
 
+/// Has a shell expand an example in a directory; returns what it calls `docker` with, a word a line.
+fn docker_is_given(t: &Sandbox, heading: &str, dir: &Path) -> String {
+    let bin = t.path("bin");
+    fs_err::create_dir(&bin).unwrap();
+    fs_err::write(bin.join("docker"), "#!/bin/sh\nprintf '%s\\n' \"$@\"\n").unwrap();
+    let mode = std::fs::Permissions::from_mode(0o755);
+    fs_err::set_permissions(bin.join("docker"), mode).unwrap();
+    let output = Command::new("sh")
+        .args(["-c", example(heading)])
+        .current_dir(dir)
+        .env("HOME", t.path("home"))
+        .env("PATH", format!("{}:/usr/bin:/bin", bin.display()))
+        .output()
+        .unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn the_images() {
+    let t = Sandbox::new();
+    let words = docker_is_given(&t, "The images", &t.context());
+    let words: Vec<&str> = words.lines().collect();
+    let mut names = Vec::new();
+    for calls in words.chunks(8) {
+        let [
+            "build",
+            "--target",
+            target,
+            "--tag",
+            name,
+            ".",
+            "push",
+            pushed,
+        ] = calls
+        else {
+            panic!("{words:?}");
+        };
+        assert_eq!(name, pushed);
+        let stage = format!(" AS {target}\n");
+        assert!(include_str!("../Dockerfile").contains(&stage), "{target}");
+        names.push(*name);
+    }
+    assert_eq!(names[..2], [EXECUTOR, DEBUG]);
+    assert_eq!(names[2..], ["registry.example.com/executor:warmer"]);
+}
+
 #[test]
 fn docker_run() {
     requires!(container::possible(), "needs root, runc and overlayfs");
@@ -89,20 +135,7 @@ fn docker_run() {
     let home = t.path("home");
     fs_err::create_dir(home.join(".docker")).unwrap();
     fs_err::write(home.join(".docker/config.json"), t.registry.docker_config()).unwrap();
-    // a shell expands the example, and what it calls says what it was given
-    let bin = t.path("bin");
-    fs_err::create_dir(&bin).unwrap();
-    fs_err::write(bin.join("docker"), "#!/bin/sh\nprintf '%s\\n' \"$@\"\n").unwrap();
-    let mode = std::fs::Permissions::from_mode(0o755);
-    fs_err::set_permissions(bin.join("docker"), mode).unwrap();
-    let output = Command::new("sh")
-        .args(["-c", readme("docker run")])
-        .current_dir(&stage.source)
-        .env("HOME", &home)
-        .env("PATH", format!("{}:/usr/bin:/bin", bin.display()))
-        .output()
-        .unwrap();
-    let words = String::from_utf8(output.stdout).unwrap();
+    let words = docker_is_given(t, "docker run", &stage.source);
     let mut words = words.lines();
     assert_eq!((words.next(), words.next()), (Some("run"), Some("--rm")));
     let executor = Unpacked::of("executor");
@@ -127,9 +160,9 @@ fn docker_run() {
 fn a_kubernetes_job() {
     requires!(container::possible(), "needs root, runc and overlayfs");
     requires!(manifest::possible(), "needs packages of PyPI");
-    validate(readme("Kubernetes"));
+    validate(example("Kubernetes"));
     let stage = Stage::new(true);
-    let job = yaml(readme("Kubernetes"));
+    let job = yaml(example("Kubernetes"));
     let pod = &job["spec"]["template"]["spec"];
     let spec = &pod["containers"][0];
     assert_eq!(spec["image"], EXECUTOR);
@@ -151,10 +184,14 @@ fn gitlab_ci() {
     requires!(container::possible(), "needs root, runc and overlayfs");
     requires!(manifest::possible(), "needs packages of PyPI");
     let stage = Stage::new(true);
-    let job = &yaml(readme("GitLab CI"))["build"];
+    let job = &yaml(example("GitLab CI"))["build"];
     assert_eq!(job["image"]["name"], DEBUG);
     assert_eq!(strings(&job["image"]["entrypoint"]), [""]);
-    let script = strings(&job["script"]).join("\n");
+    let script = strings(&job["script"]);
+    let [login, build] = &script[..] else {
+        panic!("{script:?}");
+    };
+    assert!(login.starts_with("echo "), "{login}");
     let debug = Unpacked::of("debug");
     let mut container = debug.container();
     let project = "/builds/group/project";
@@ -169,9 +206,11 @@ fn gitlab_ci() {
         ("CI_REGISTRY_IMAGE", stage.t.tag("app")),
         ("CI_COMMIT_TAG", "1.0".to_owned()),
     ]);
-    // two jobs' scripts in one container, as with a runner that keeps it
-    let twice = format!("set -e\n{script}\n{script}\n");
-    succeeded(&container.run(["sh", "-c", &twice]));
+    // two jobs' scripts in one container, as with a runner that keeps it; then what is said of the line that may be left out
+    let script = format!("set -e\n{login}\n{build}\n{login}\n{build}\n");
+    succeeded(&container.run(["sh", "-c", &script]));
+    stage.pull("1.0");
+    succeeded(&container.run(["sh", "-ec", build]));
     stage.pull("1.0");
 }
 
@@ -180,7 +219,7 @@ fn a_jenkins_pod() {
     requires!(container::possible(), "needs root, runc and overlayfs");
     requires!(manifest::possible(), "needs packages of PyPI");
     let stage = Stage::new(false);
-    let parts: Vec<&str> = readme("Jenkins").split("'''").collect();
+    let parts: Vec<&str> = example("Jenkins").split("'''").collect();
     let head = "apiVersion: v1\nkind: Pod\nmetadata: {name: agent}\n";
     validate(&format!("{head}{}", parts[1]));
     let pod = &yaml(parts[1])["spec"];
@@ -213,7 +252,7 @@ fn a_tekton_task() {
     requires!(container::possible(), "needs root, runc and overlayfs");
     requires!(manifest::possible(), "needs packages of PyPI");
     let stage = Stage::new(false);
-    let task = &yaml(readme("Tekton"))["spec"];
+    let task = &yaml(example("Tekton"))["spec"];
     let step = &task["steps"][0];
     assert_eq!(step["image"], EXECUTOR);
     assert_eq!(step["securityContext"]["runAsUser"], "0");
@@ -259,7 +298,7 @@ fn an_argo_workflow() {
     requires!(container::possible(), "needs root, runc and overlayfs");
     requires!(manifest::possible(), "needs packages of PyPI");
     let stage = Stage::new(true);
-    let workflow = &yaml(readme("Argo Workflows"))["spec"];
+    let workflow = &yaml(example("Argo Workflows"))["spec"];
     let spec = &workflow["templates"][0]["container"];
     assert_eq!(spec["image"], EXECUTOR);
     let executor = Unpacked::of("executor");
@@ -284,7 +323,7 @@ fn skaffold() {
     requires!(container::possible(), "needs root, runc and overlayfs");
     requires!(manifest::possible(), "needs packages of PyPI");
     let stage = Stage::new(false);
-    let build = &yaml(readme("Skaffold"))["build"];
+    let build = &yaml(example("Skaffold"))["build"];
     let artifact = &build["artifacts"][0];
     let kaniko = &artifact["kaniko"];
     assert_eq!(kaniko["image"], EXECUTOR);
@@ -331,7 +370,7 @@ fn cloud_build() {
     requires!(container::possible(), "needs root, runc and overlayfs");
     requires!(manifest::possible(), "needs packages of PyPI");
     let stage = Stage::with(Registry::plain(), true);
-    let step = &yaml(readme("Cloud Build"))["steps"][0];
+    let step = &yaml(example("Cloud Build"))["steps"][0];
     assert_eq!(step["name"], EXECUTOR);
     let args = stage.arguments(&step["args"]);
     let args: Vec<String> = args
@@ -360,7 +399,7 @@ fn github_actions() {
     requires!(container::possible(), "needs root, runc and overlayfs");
     requires!(manifest::possible(), "needs packages of PyPI");
     let stage = Stage::new(true);
-    let job = &yaml(readme("GitHub Actions"))["jobs"]["image"];
+    let job = &yaml(example("GitHub Actions"))["jobs"]["image"];
     let step = &job["steps"][1];
     assert_eq!(step["uses"], format!("docker://{EXECUTOR}"));
     let args = stage.argument(step["with"]["args"].as_str().unwrap());

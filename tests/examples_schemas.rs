@@ -1,9 +1,9 @@
-//! The README's examples for systems other than Kubernetes, checked against the schemas that packages carry; where none does, each key is
-//! one that the system's documentation has.
+//! The examples for systems other than Kubernetes, checked against the schemas that packages carry; where none does, each key is one that
+//! the system's documentation has.
 
 use serde_json::Value;
 
-use crate::support::manifest::{self, conforms, conforms_to_argo, readme, yaml};
+use crate::support::manifest::{self, conforms, conforms_to_argo, example, yaml};
 use crate::support::requires;
 
 /// Of what there is no schema: heading, where in the document (lists leave no trace), and what may stand there.
@@ -63,10 +63,10 @@ fn keys_of_the_examples_are_known() {
     let mut headings: Vec<&str> = KEYS.iter().map(|row| row.0).collect();
     headings.dedup();
     for heading in headings {
-        check(heading, "", &yaml(readme(heading)));
+        check(heading, "", &yaml(example(heading)));
     }
     for (heading, version, kind) in VERSIONS {
-        let document = yaml(readme(heading));
+        let document = yaml(example(heading));
         assert_eq!(document["apiVersion"], version);
         assert_eq!(document["kind"], kind);
     }
@@ -76,12 +76,12 @@ fn keys_of_the_examples_are_known() {
 fn the_examples_conform_to_schemas() {
     requires!(manifest::possible(), "needs packages of PyPI");
     for (heading, schema, key) in SCHEMAS {
-        let example = readme(heading);
-        assert_eq!(conforms(schema, example), Ok(()), "{heading}");
-        let wrong = example.replacen(key, "unknown:", 1);
+        let text = example(heading);
+        assert_eq!(conforms(schema, text), Ok(()), "{heading}");
+        let wrong = text.replacen(key, "unknown:", 1);
         assert!(conforms(schema, &wrong).is_err(), "{heading}");
     }
-    let argo = readme("Argo Workflows");
+    let argo = example("Argo Workflows");
     assert_eq!(conforms_to_argo(argo), Ok(()));
     let unknown = argo.replacen("args:", "unknown:", 1);
     assert!(conforms_to_argo(&unknown).is_err());
