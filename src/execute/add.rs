@@ -34,10 +34,11 @@ pub(super) fn unpack(
     if !matches!(target.kind(to)?, None | Some(FileType::Directory)) {
         return Err(Error::NotADirectory(to.clone()));
     }
-    let is_new = target.make_directory(to)?;
+    // `--chmod` is for copies, what is unpacked stands in directories of the usual mode (TAR-4)
+    let chmod = target.chmod.take();
+    target.make_directory(to)?;
     let mut unpacking = Unpacking {
         to,
-        is_new,
         target,
         parent: None,
     };
@@ -49,13 +50,12 @@ pub(super) fn unpack(
             source,
         })?;
     }
+    target.chmod = chmod;
     Ok(true)
 }
 
 struct Unpacking<'t, 'r> {
     to: &'t LayerPath,
-    /// The destination did not exist before.
-    is_new: bool,
     target: &'t mut Target<'r>,
     /// The last entry's directory as named, and where that is.
     parent: Option<(LayerPath, LayerPath)>,
@@ -65,11 +65,8 @@ impl Unpacking<'_, '_> {
     /// Puts one entry in place of what is there; `--chown` overrides its owner (TAR-4, TAR-5).
     fn write(&mut self, mut entry: Entry, content: &mut dyn Read) -> Result<(), Error> {
         let Some(name) = entry.path.file_name() else {
-            if !self.is_new {
-                return Ok(());
-            }
-            entry.path = self.to.clone();
-            return self.put(entry, content);
+            // `./`: the destination is there by now
+            return Ok(());
         };
         let named = self
             .to
