@@ -217,9 +217,8 @@ impl Outline<'_> {
                     let mounts = mounts
                         .filter(|mount| mount.source() == Some(&Source::Stage(position)))
                         .filter_map(|mount| match mount {
-                            RunMount::Bind { source, .. } | RunMount::Cache { source, .. } => {
-                                Some(source.as_str())
-                            }
+                            RunMount::Bind { source, .. } => Some(source.as_str()),
+                            RunMount::Cache { source, .. } => source.as_deref(),
                             _ => None,
                         });
                     files.extend(mounts);

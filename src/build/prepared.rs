@@ -192,6 +192,9 @@ fn report_findings(plan: &Plan, ignored: &[Finding], dockerfile: &Dockerfile) ->
             plan.unused_build_args.join(", ")
         );
     }
+    for option in &plan.unused_options {
+        warn!("{option} means nothing and is ignored");
+    }
     let rules: BTreeSet<String> = findings().map(|f| f.rule.to_string()).collect();
     if !dockerfile.checks.error || rules.is_empty() {
         return Ok(());

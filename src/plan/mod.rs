@@ -149,6 +149,7 @@ pub fn plan(dockerfile: &Dockerfile, options: &Options, configs: &Configs) -> Re
     graph.positions = needed.iter().copied().zip(0..).collect();
     let mut outcomes: Vec<Outcome> = Vec::new();
     let mut stages = Vec::new();
+    let mut unused_options = Vec::new();
     let mut findings = dockerfile.findings.clone();
     findings.extend(defaults::findings(dockerfile, options));
     for index in needed {
@@ -165,6 +166,7 @@ pub fn plan(dockerfile: &Dockerfile, options: &Options, configs: &Configs) -> Re
         let evaluation = Evaluation::begin(&graph, options, index, base_outcome)?;
         let evaluated = evaluation.run(&graph.commands(index)?)?;
         findings.extend(evaluated.findings);
+        unused_options.extend(evaluated.unused_options);
         let stage = graph.stage(index);
         stages.push(PlannedStage {
             index,
@@ -187,6 +189,7 @@ pub fn plan(dockerfile: &Dockerfile, options: &Options, configs: &Configs) -> Re
         source_date_epoch: graph.source_date_epoch,
         findings,
         unused_build_args: graph.unused_build_args(options)?,
+        unused_options,
     })
 }
 
@@ -220,6 +223,8 @@ pub struct Plan {
     pub findings: Vec<Finding>,
     /// Build args that no `ARG` declares and that have no meaning of their own, for a warning.
     pub unused_build_args: Vec<String>,
+    /// Options of mounts that mean nothing for their type, for a warning.
+    pub unused_options: Vec<String>,
 }
 
 /// One stage: where it starts, what it does, and the config it ends with.

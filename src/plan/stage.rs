@@ -30,6 +30,7 @@ pub(super) struct Evaluated {
     pub steps: Vec<Step>,
     pub outcome: Outcome,
     pub findings: Vec<Finding>,
+    pub unused_options: Vec<String>,
 }
 
 /// A stage while its instructions are evaluated.
@@ -45,6 +46,7 @@ pub(super) struct Evaluation<'a> {
     span: Span,
     escape: char,
     findings: Vec<Finding>,
+    unused_options: Vec<String>,
 }
 
 impl<'a> Evaluation<'a> {
@@ -97,6 +99,7 @@ impl<'a> Evaluation<'a> {
             span,
             escape: graph.dockerfile.escape,
             findings: Vec::new(),
+            unused_options: Vec::new(),
         })
     }
 
@@ -129,6 +132,7 @@ impl<'a> Evaluation<'a> {
             steps,
             outcome: self.state,
             findings: self.findings,
+            unused_options: self.unused_options,
         })
     }
 
@@ -352,6 +356,14 @@ impl mount::Surroundings for Evaluation<'_> {
     fn cache_namespace(&self) -> &str {
         let namespace = self.graph.build_args.get("BUILDKIT_CACHE_MOUNT_NS");
         namespace.map_or("", String::as_str)
+    }
+
+    fn unused(&mut self, option: &str, kind: &str) {
+        let note = format!(
+            "`{option}` of a {kind} mount (line {})",
+            self.span.first_line
+        );
+        self.unused_options.push(note);
     }
 }
 

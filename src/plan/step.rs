@@ -118,7 +118,8 @@ pub enum RunMount {
         target: String,
         id: String,
         from: Option<Source>,
-        source: String,
+        /// What of `from` a new one starts with; nothing if it is to have an owner or mode of its own (MNT-9).
+        source: Option<String>,
         sharing: Sharing,
         readonly: bool,
         access: Access,
@@ -126,6 +127,7 @@ pub enum RunMount {
     Tmpfs {
         target: String,
         size: Option<u64>,
+        readonly: bool,
     },
     Secret {
         id: String,

@@ -359,6 +359,7 @@ fn what_is_not_possible_is_refused_before_any_work() {
     let mount = RunMount::Tmpfs {
         target: "/t".into(),
         size: None,
+        readonly: false,
     };
     let mounting = RunStep {
         mounts: vec![mount],

@@ -246,7 +246,8 @@ impl Fields {
                 self.text(target);
                 self.text(id);
                 self.option(from.as_ref(), Self::source);
-                self.text(source);
+                // absent, it is told from every path by its length
+                self.text(source.as_deref().unwrap_or_default());
                 self.text(match sharing {
                     Sharing::Shared => "shared",
                     Sharing::Private => "private",
@@ -255,10 +256,15 @@ impl Fields {
                 self.flag(*readonly);
                 self.access(*access);
             }
-            RunMount::Tmpfs { target, size } => {
+            RunMount::Tmpfs {
+                target,
+                size,
+                readonly,
+            } => {
                 self.text("tmpfs");
                 self.text(target);
                 self.option(*size, Self::number);
+                self.flag(*readonly);
             }
             RunMount::Secret {
                 id,

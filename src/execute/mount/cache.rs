@@ -35,8 +35,8 @@ const UNFINISHED: &str = "unfinished";
 pub(super) struct Wanted<'m> {
     pub(super) id: &'m str,
     pub(super) target: &'m str,
-    /// What it starts from, in the tree that it takes files from.
-    pub(super) source: &'m str,
+    /// What it starts from, in the tree that it takes files from, if it does.
+    pub(super) source: Option<&'m str>,
     pub(super) sharing: Sharing,
     /// Of a new one that starts from nothing.
     pub(super) access: Access,
@@ -103,7 +103,8 @@ impl Wanted<'_> {
     /// Returns the directory's name for a cache: what makes it another one (MNT-8).
     fn key(&self, tree: Option<&Tree<'_>>) -> String {
         let mut digester = Digester::new();
-        for part in [self.id, tree.map_or("", |tree| tree.name), self.source] {
+        let source = self.source.unwrap_or_default();
+        for part in [self.id, tree.map_or("", |tree| tree.name), source] {
             digester.update(&(part.len() as u64).to_le_bytes());
             digester.update(part.as_bytes());
         }
@@ -118,10 +119,10 @@ impl Wanted<'_> {
         to: &LayerPath,
         now: Time,
     ) -> Result<bool, Error> {
-        let Some(tree) = tree else {
+        let (Some(tree), Some(source)) = (tree, self.source) else {
             return Ok(false);
         };
-        let source = LayerPath::clean(self.source);
+        let source = LayerPath::clean(source);
         match tree.candidate(&source, &source) {
             Ok(found) if found.stat.is_dir() => {
                 copy::replicate(tree, &source, root, to, now)?;

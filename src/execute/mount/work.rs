@@ -58,14 +58,18 @@ impl Work<'_> {
                 let wanted = Wanted {
                     id,
                     target,
-                    source,
+                    source: source.as_deref(),
                     sharing: *sharing,
                     access: *access,
                 };
                 let what = self.cache(&wanted, tree)?;
                 self.lend(target, what, *readonly);
             }
-            RunMount::Tmpfs { target, size } => {
+            RunMount::Tmpfs {
+                target,
+                size,
+                readonly,
+            } => {
                 let what = match shelf.in_place {
                     false => What::Tmpfs { size: *size },
                     true => {
@@ -77,7 +81,7 @@ impl Work<'_> {
                         What::Directory(self.staging.directory(0o1777, self.now)?)
                     }
                 };
-                self.lend(target, what, false);
+                self.lend(target, what, *readonly);
             }
             RunMount::Secret {
                 id,

@@ -22,6 +22,8 @@ pub(super) trait Surroundings {
     fn working_dir(&self) -> &str;
     /// The prefix of all cache ids, or nothing.
     fn cache_namespace(&self) -> &str;
+    /// Notes an option that means nothing for mounts of this type.
+    fn unused(&mut self, option: &str, kind: &str);
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -80,6 +82,9 @@ pub(super) fn plan(
     for mount in mounts {
         let fields = Fields::read(mount, around)?;
         fields.check()?;
+        for option in fields.unused() {
+            around.unused(option, fields.kind.name());
+        }
         planned.push(fields.finish(around, &mut ssh_mounts)?);
     }
     Ok(planned)
@@ -184,17 +189,8 @@ impl Fields {
         if self.kind != Kind::Cache && self.sharing.is_some() {
             return not_allowed("sharing");
         }
-        if matches!(self.kind, Kind::Tmpfs | Kind::Secret | Kind::Ssh) && !self.from.is_empty() {
+        if self.kind == Kind::Secret && !self.from.is_empty() {
             return not_allowed("from");
-        }
-        if self.kind == Kind::Tmpfs && !self.source.is_empty() {
-            return not_allowed("source");
-        }
-        if matches!(self.kind, Kind::Bind | Kind::Tmpfs) && !self.id.is_empty() {
-            return not_allowed("id");
-        }
-        if self.kind != Kind::Secret && !self.env.is_empty() {
-            return not_allowed("env");
         }
         if self.kind == Kind::Ssh && !self.source.is_empty() {
             return Err(Error::Unsupported {
@@ -211,6 +207,26 @@ impl Fields {
             }
         }
         Ok(())
+    }
+
+    /// Returns the options that neither mean anything for this type nor are refused.
+    fn unused(&self) -> Vec<&'static str> {
+        let from = matches!(self.kind, Kind::Tmpfs | Kind::Ssh) && !self.from.is_empty();
+        let source = self.kind == Kind::Tmpfs && !self.source.is_empty();
+        let id = matches!(self.kind, Kind::Bind | Kind::Tmpfs) && !self.id.is_empty();
+        let env = self.kind != Kind::Secret && !self.env.is_empty();
+        let readonly =
+            matches!(self.kind, Kind::Secret | Kind::Ssh) && self.readonly == Some(false);
+        [
+            ("from", from),
+            ("source", source),
+            ("id", id),
+            ("env", env),
+            ("readwrite", readonly),
+        ]
+        .into_iter()
+        .filter_map(|(option, is_unused)| is_unused.then_some(option))
+        .collect()
     }
 
     fn finish(
@@ -275,6 +291,9 @@ impl Fields {
                 readonly: self.readonly.unwrap_or(true),
             },
             Kind::Cache => {
+                let is_fresh = [self.mode, self.uid, self.gid].iter().any(Option::is_some)
+                    && from.is_some()
+                    && self.source.is_empty();
                 let id = or(self.id, &clean(&self.target));
                 RunMount::Cache {
                     target,
@@ -283,7 +302,7 @@ impl Fields {
                         namespace => format!("{namespace}/{id}"),
                     },
                     from,
-                    source,
+                    source: (!is_fresh).then_some(source),
                     sharing: self.sharing.unwrap_or(Sharing::Shared),
                     readonly: self.readonly.unwrap_or(false),
                     access: access(0o755),
@@ -292,6 +311,7 @@ impl Fields {
             _ => RunMount::Tmpfs {
                 target,
                 size: self.size,
+                readonly: self.readonly.unwrap_or(false),
             },
         })
     }

@@ -48,11 +48,19 @@ fn show(mount: &RunMount) -> String {
             };
             let access = if *readonly { "ro" } else { "rw" };
             format!(
-                "cache {target} id={id} {from}:{source} {sharing} {access} {}",
+                "cache {target} id={id} {from}:{} {sharing} {access} {}",
+                source.as_deref().unwrap_or("none"),
                 show_access(*owned)
             )
         }
-        RunMount::Tmpfs { target, size } => format!("tmpfs {target} {size:?}"),
+        RunMount::Tmpfs {
+            target,
+            size,
+            readonly,
+        } => {
+            let access = if *readonly { "ro" } else { "rw" };
+            format!("tmpfs {target} {size:?} {access}")
+        }
         RunMount::Secret {
             id,
             target,
@@ -89,8 +97,12 @@ fn options_and_defaults() {
         ("from=0,target=/f",                          "bind /f index.docker.io/library/0:latest:/ ro"),
         ("type=bind,target=/s,rw",                    "bind /s context:/ rw"),
         ("type=bind,target=/s,readonly=false",        "bind /s context:/ rw"),
-        ("type=tmpfs,target=/t,size=64m",             "tmpfs /t Some(67108864)"),
-        ("type=tmpfs,target=/t",                      "tmpfs /t None"),
+        ("type=tmpfs,target=/t,size=64m",             "tmpfs /t Some(67108864) rw"),
+        ("type=tmpfs,target=/t",                      "tmpfs /t None rw"),
+        ("type=tmpfs,target=/t,ro,id=i,from=x,source=s,env=E", "tmpfs /t None ro"),
+        ("target=/s,id=i,env=E",                      "bind /s context:/ ro"),
+        ("type=ssh,from=x,env=E,rw",                  "ssh default /run/buildkit/ssh_agent.0 false 600 0:0"),
+        ("type=secret,id=t,ro=false",                 "secret t Some(\"/run/secrets/t\") None false 400 0:0"),
         ("type=secret,id=a/b.txt",                    "secret a/b.txt Some(\"/run/secrets/b.txt\") None false 400 0:0"),
         ("type=secret,target=/x/tok",                 "secret tok Some(\"/x/tok\") None false 400 0:0"),
         ("type=secret,source=s",                      "secret s Some(\"/run/secrets/s\") None false 400 0:0"),
@@ -102,6 +114,10 @@ fn options_and_defaults() {
         ("type=ssh,id=k,target=/s,mode=0666,required=true", "ssh k /s true 666 0:0"),
         ("TYPE=Cache,Target=/c/$V,id=i-$V,sharing=LOCKED,mode=0700,uid=1,gid=2,ro", "cache /c/v id=i-v empty:/ locked ro 700 1:2"),
         ("type=cache,target=/c,from=b,source=d",      "cache /c id=/c stage 0:/d shared rw 755 0:0"),
+        ("type=cache,target=/c,from=b,source=d,uid=5", "cache /c id=/c stage 0:/d shared rw 755 5:0"),
+        ("type=cache,target=/c,from=b",               "cache /c id=/c stage 0:/ shared rw 755 0:0"),
+        ("type=cache,target=/c,from=b,uid=5",         "cache /c id=/c stage 0:none shared rw 755 5:0"),
+        ("type=cache,target=/c,source=d,uid=5",       "cache /c id=/c empty:/d shared rw 755 5:0"),
     ];
     for (options, want) in cases {
         let run = Case::new().run(&text(&format!("--mount={options}")));
