@@ -1,11 +1,10 @@
 //! Real servers that speak as the clouds do: moto for Amazon, Azurite, and an emulator of Google's storage.
 
-use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use super::internet::relay;
+use super::sockets;
 use super::web::{Reply, Request};
 
 /// A running server; it ends with the value.
@@ -27,67 +26,45 @@ fn program(path: &str) -> PathBuf {
 impl CloudServer {
     /// Starts Amazon; after so many questions each must be signed by somebody it knows.
     pub fn amazon(free: usize) -> Self {
-        Self::start(|port| {
-            let mut command = Command::new(program("python/bin/moto_server"));
-            command.args(["-H", "127.0.0.1", "-p", port]);
-            command.env("INITIAL_NO_AUTH_ACTION_COUNT", free.to_string());
-            command
-        })
+        let mut command = Command::new(program("python/bin/moto_server"));
+        command.args(["-H", "127.0.0.1", "-p", "0"]);
+        command.env("INITIAL_NO_AUTH_ACTION_COUNT", free.to_string());
+        Self::start(command)
     }
 
     /// Starts Azure's storage, which knows the account `devstoreaccount1`.
     pub fn azure() -> Self {
-        Self::start(|port| {
-            let mut command = Command::new(program("node_modules/.bin/azurite-blob"));
-            command.args(["--blobHost", "127.0.0.1", "--blobPort", port]);
-            command.args([
-                "--inMemoryPersistence",
-                "--skipApiVersionCheck",
-                "--disableTelemetry",
-            ]);
-            command
-        })
+        let mut command = Command::new(program("node_modules/.bin/azurite-blob"));
+        command.args([
+            "--blobHost",
+            "127.0.0.1",
+            "--blobPort",
+            "0",
+            "--inMemoryPersistence",
+            "--skipApiVersionCheck",
+            "--disableTelemetry",
+        ]);
+        Self::start(command)
     }
 
     /// Starts Google's storage with a bucket.
     pub fn google(bucket: &str) -> Self {
-        Self::start(|port| {
-            let mut command = Command::new(program("python/bin/gcp-storage-emulator"));
-            command.args(["start", "--host=127.0.0.1", "--in-memory", "--port", port]);
-            command.arg(format!("--default-bucket={bucket}"));
-            command
-        })
+        let mut command = Command::new(program("python/bin/gcp-storage-emulator"));
+        command.args(["start", "--host=127.0.0.1", "--in-memory", "--port=0"]);
+        command.arg(format!("--default-bucket={bucket}"));
+        Self::start(command)
     }
 
-    fn start(command: impl Fn(&str) -> Command) -> Self {
-        // a port that was free a moment ago may be taken by another test meanwhile
-        (0..5)
-            .find_map(|_| Self::try_start(&command))
-            .expect("the server starts within 5 attempts")
-    }
-
-    fn try_start(command: &impl Fn(&str) -> Command) -> Option<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port().to_string();
-        drop(listener);
-        let mut process = command(&port)
+    fn start(mut command: Command) -> Self {
+        let mut process = command
             .current_dir("/tmp")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let address = format!("127.0.0.1:{port}");
-        let deadline = Instant::now() + Duration::from_secs(90);
-        while Instant::now() < deadline && process.try_wait().unwrap().is_none() {
-            if TcpStream::connect(&address).is_ok() {
-                return Some(Self { process, address });
-            }
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        let _gone = process.kill();
-        let _status = process.wait();
-        None
+        let address = format!("127.0.0.1:{}", sockets::wait_for_port(&mut process));
+        Self { process, address }
     }
 
     /// Asks the server, under the name of a host.

@@ -10,9 +10,11 @@ pub mod inetd;
 pub mod internet;
 pub mod listing;
 pub mod manifest;
+pub mod meeting;
 pub mod nginx;
 pub mod registry;
 pub mod sandbox;
+pub mod sockets;
 pub mod token;
 pub mod web;
 

@@ -1,10 +1,11 @@
 //! nginx on free ports: files for everybody, and over TLS for those who know a password.
 
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
+use rustix::process::{Signal, kill_process};
 use tempfile::TempDir;
 
 use super::registry::{PASSWORD, USER, write_certificates};
@@ -19,24 +20,19 @@ pub struct Nginx {
 impl Nginx {
     /// Serves the files below `root`; over TLS also, below `/git/`, what is asked of the server `behind`.
     pub fn new(root: &Path, behind: &str) -> Self {
-        // a port that was free a moment ago may be taken by another test meanwhile
-        (0..20)
-            .find_map(|_| Self::try_start(root, behind))
-            .expect("nginx (Debian package nginx-light) starts within 20 attempts")
-    }
-
-    fn try_start(root: &Path, behind: &str) -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();
         write_certificates(dir.path());
         let line = super::tool("htpasswd", ["-bnm", USER, PASSWORD]);
         fs_err::write(dir.path().join("htpasswd"), line).unwrap();
         let listeners = [0, 1].map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
-        let ports = listeners.map(|listener| listener.local_addr().unwrap().port());
+        let ports = listeners
+            .each_ref()
+            .map(|listener| listener.local_addr().unwrap().port());
         let (at, root, [plain, secure]) = (dir.path().display(), root.display(), ports);
         let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
         let temporary = temporary.map(|kind| format!("{kind}_temp_path {at}/{kind};"));
         let config = format!(
-            "daemon off; master_process off; pid {at}/pid; error_log stderr;
+            "daemon off; user root; pid {at}/pid; error_log stderr;
              events {{}}
              http {{
                access_log off; root {root}; {}
@@ -53,31 +49,23 @@ impl Nginx {
         let path = dir.path().join("nginx.conf");
         fs_err::write(&path, config).unwrap();
         let log = fs_err::File::create(dir.path().join("log")).unwrap();
-        let mut process = Command::new("/usr/sbin/nginx")
+        // It takes over sockets that listen already, and connections to them wait until it does.
+        let [plain, secure] = listeners.map(OwnedFd::from);
+        let process = Command::new("/usr/sbin/nginx")
             .arg("-c")
             .arg(path)
             .args(["-e", "stderr"])
-            .stdin(Stdio::null())
+            .env("NGINX", "0;1;")
+            .stdin(plain)
+            .stdout(secure)
             .stderr(Stdio::from(log.into_file()))
             .spawn()
             .expect("the tests need Debian's package nginx-light");
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while Instant::now() < deadline && process.try_wait().unwrap().is_none() {
-            if ports
-                .iter()
-                .all(|port| TcpStream::connect(("127.0.0.1", *port)).is_ok())
-            {
-                return Some(Self {
-                    process,
-                    dir,
-                    ports,
-                });
-            }
-            std::thread::yield_now();
+        Self {
+            process,
+            dir,
+            ports,
         }
-        let _ended = process.kill();
-        process.wait().unwrap();
-        None
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -97,7 +85,9 @@ impl Nginx {
 
 impl Drop for Nginx {
     fn drop(&mut self) {
-        let _already_gone = self.process.kill();
+        // its worker ends with it only if it is told
+        let process = rustix::process::Pid::from_child(&self.process);
+        let _already_gone = kill_process(process, Signal::TERM);
         let _reaped = self.process.wait();
     }
 }

@@ -1,11 +1,11 @@
-//! A real registry (Debian's docker-registry) on a free loopback port.
+//! A real registry (Debian's docker-registry) on a loopback port that the system chose for it.
 
-use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+
+use super::sockets;
 
 /// User and password of registries that ask for them.
 pub const USER: &str = "tester";
@@ -87,22 +87,10 @@ impl Registry {
     }
 
     fn start(kind: Kind) -> Self {
-        // a port that was free a moment ago may be taken by another test meanwhile
-        (0..20)
-            .find_map(|_| Self::try_start(&kind))
-            .expect("docker-registry (Debian package) starts within 20 attempts")
-    }
-
-    fn try_start(kind: &Kind) -> Option<Self> {
-        let Kind { tls, auth, .. } = *kind;
+        let Kind { tls, auth, .. } = kind;
         let dir = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
         let mut config = format!(
-            "version: 0.1\nlog: {{level: warn}}\nstorage:\n  filesystem: {{rootdirectory: {}}}\n  delete: {{enabled: true}}\nhttp:\n  addr: 127.0.0.1:{port}\n",
+            "version: 0.1\nlog: {{level: warn}}\nstorage:\n  filesystem: {{rootdirectory: {}}}\n  delete: {{enabled: true}}\nhttp:\n  addr: 127.0.0.1:0\n",
             dir.path().join("data").display()
         );
         if tls {
@@ -141,22 +129,14 @@ impl Registry {
             .stderr(Stdio::from(log.into_file()))
             .spawn()
             .expect("the tests need Debian's package docker-registry");
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while Instant::now() < deadline && process.try_wait().unwrap().is_none() {
-            if TcpStream::connect(("127.0.0.1", port)).is_ok() {
-                return Some(Self {
-                    process,
-                    port,
-                    dir,
-                    tls,
-                    auth,
-                });
-            }
-            std::thread::yield_now();
+        let port = sockets::wait_for_port(&mut process);
+        Self {
+            process,
+            port,
+            dir,
+            tls,
+            auth,
         }
-        let _ended = process.kill();
-        process.wait().unwrap();
-        None
     }
 
     /// Returns `127.0.0.1:port`.
@@ -177,6 +157,8 @@ impl Registry {
 
     /// Returns what was asked, a line a request, with protocol, status and user agent.
     pub fn access_log(&self) -> Vec<String> {
+        // A line may be written after the end of the answer, but before the end of its connection.
+        sockets::wait_for_silence(&self.process);
         let text = fs_err::read_to_string(self.dir.path().join("requests")).unwrap();
         text.lines().map(str::to_owned).collect()
     }
@@ -203,12 +185,12 @@ impl Registry {
 
     /// Returns the requests that were answered so far, as `GET /v2/`, without those that only ask for a challenge.
     pub fn requests(&self) -> Vec<String> {
-        let lines = fs_err::read_to_string(self.dir.path().join("requests")).unwrap();
-        let request = |line: &str| {
+        let lines = self.access_log();
+        let request = |line: &String| {
             let request = line.split('"').nth(1)?;
             Some(request.rsplit_once(' ')?.0.to_owned())
         };
-        let requests = lines.lines().filter_map(request);
+        let requests = lines.iter().filter_map(request);
         requests.filter(|request| request != "GET /v2/").collect()
     }
 
