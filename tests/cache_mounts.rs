@@ -1,6 +1,6 @@
 //! `executor cache-mount`: caches of `RUN` mounts carried from one machine to another.
 
-use crate::support::{Sandbox, requires};
+use crate::support::{Sandbox, meeting, requires};
 
 /// Builds with two caches, which count how often they were seen, and returns what the image says.
 fn build(t: &Sandbox, cache: &str) -> String {
@@ -120,7 +120,8 @@ fn private_directories_and_odd_names() {
     let stage = |name: &str, other: &str| {
         format!(
             "FROM {base} AS {name}\nRUN --mount=type=cache,id=meet,target=/meet --mount=type=cache,id=one,sharing=private,target=/c \\\n    \
-             touch /meet/{name}; for i in $(seq 200); do [ -e /meet/{other} ] || sleep 0.05; done; test -e /meet/{other}; echo {name} > /c/.wh.{name}; echo x > /c/x\n"
+             touch /meet/{name}; {}; echo {name} > /c/.wh.{name}; echo x > /c/x\n",
+            meeting::wait_for(&format!("/meet/{other}"))
         )
     };
     let text = stage("a", "b") + &stage("b", "a");

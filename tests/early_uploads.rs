@@ -23,7 +23,7 @@ fn uploads(registry: &Faulty, repository: &str) -> Vec<String> {
 fn patient(registry: &Arc<Faulty>, status: u16) -> Web {
     let registry = Arc::clone(registry);
     Web::new(move |_| {
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_secs(600);
         while uploads(&registry, "app").is_empty() {
             if Instant::now() > deadline {
                 return Reply::new(404); // nothing came: the build fails

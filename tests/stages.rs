@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::{Sandbox, requires};
+use crate::support::{Sandbox, meeting, requires};
 
 /// Longer than anything here takes, shorter than a test may hang.
 const LONG: u64 = 600;
@@ -12,17 +12,7 @@ fn stages_that_do_not_wait_for_each_other_are_built_at_the_same_time() {
     requires!(root);
     let t = Sandbox::new();
     let base = t.base();
-    let meet = |own: &str, other: &str| {
-        format!(
-            "RUN --mount=type=cache,id=meeting,target=/m touch /m/{own} && echo {own} waits && \
-             n=0; while [ ! -e /m/{other} ]; do n=$((n+1)); [ $n -lt 600 ] || exit 9; sleep 0.1; done; echo {own} > /{own}\n"
-        )
-    };
-    t.dockerfile(&format!(
-        "FROM {base} AS left\n{}FROM {base} AS right\n{}FROM scratch\nCOPY --from=left /a /\nCOPY --from=right /b /\n",
-        meet("a", "b"),
-        meet("b", "a"),
-    ));
+    t.dockerfile(&meeting::dockerfile(&base, "true"));
     let finished = t
         .build(["--jobs=2", "--isolation=namespaces", "--no-push"])
         .succeeded();

@@ -1,18 +1,56 @@
 //! What a person at a terminal sees, through a real one.
 
-use crate::support::{Finished, Sandbox, requires, tool};
+use std::io::Read;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use crate::support::{Finished, Sandbox, meeting, requires, tool};
 
 const WIDTH: usize = 80;
 
 /// Runs the executor on a terminal and returns everything that it was sent.
 fn on_terminal(t: &Sandbox, args: &str) -> String {
+    on_terminal_until(t, args, |_| false)
+}
+
+/// Like [`on_terminal`]; once `is_seen` of what was sent, commands find `go` in the cache that they have at `/m`.
+fn on_terminal_until(t: &Sandbox, args: &str, is_seen: impl Fn(&str) -> bool) -> String {
     let command = format!(
         "stty cols {WIDTH} rows 24; exec env -i TERM=xterm HOME={home} PATH=\"$PATH\" KANIKO_DIR={kaniko} {executor} {args}",
         home = t.path("home").display(),
         kaniko = t.path("kaniko").display(),
         executor = env!("CARGO_BIN_EXE_executor"),
     );
-    tool("script", ["-qec", &command, "/dev/null"])
+    let mut script = Command::new("script");
+    script.args(["-qec", &command, "/dev/null"]);
+    // away from any Dockerfile of the working directory
+    script.current_dir("/");
+    script.stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut script = script.spawn().unwrap();
+    let mut output = script.stdout.take().unwrap();
+    let (mut sent, mut part, mut gone) = (Vec::new(), [0; 4096], false);
+    loop {
+        let size = output.read(&mut part).unwrap();
+        if size == 0 {
+            break;
+        }
+        sent.extend_from_slice(&part[..size]);
+        if !gone && is_seen(&String::from_utf8_lossy(&sent)) {
+            fs_err::write(cache(t).join("go"), "").unwrap();
+            gone = true;
+        }
+    }
+    let sent = String::from_utf8(sent).unwrap();
+    assert!(script.wait().unwrap().success(), "{sent}");
+    sent
+}
+
+/// Returns the directory that commands have at `/m`, which is the only cache of these builds.
+fn cache(t: &Sandbox) -> PathBuf {
+    let mounts = fs_err::read_dir(t.path("kaniko/mounts")).unwrap();
+    let mounts: Vec<_> = mounts.map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(mounts.len(), 1, "{mounts:?}");
+    mounts[0].join("0/content")
 }
 
 /// Returns the lines that stand on a terminal in the end.
@@ -153,25 +191,20 @@ fn commands_side_by_side_speak_above_the_display() {
     requires!(root);
     let t = Sandbox::new();
     let base = t.base();
-    // each waits for the other, so that both are shown at the same time
-    let meet = |own: &str, other: &str| {
-        format!(
-            "RUN --mount=type=cache,id=meeting,target=/m touch /m/{own} && echo {own} waits && \
-             n=0; while [ ! -e /m/{other} ]; do n=$((n+1)); [ $n -lt 600 ] || exit 9; sleep 0.1; done; sleep 0.5\n"
-        )
-    };
-    t.dockerfile(&format!(
-        "FROM {base} AS left\n{}FROM {base} AS right\n{}FROM scratch\nCOPY --from=left /tmp /a\nCOPY --from=right /tmp /b\n",
-        meet("a", "b"),
-        meet("b", "a"),
-    ));
+    // each waits for the other, so that both are shown at the same time, and then until they have been
+    t.dockerfile(&meeting::dockerfile(&base, &meeting::wait_for("/m/go")));
+    // a row of the display, drawn while the command was at work
+    let row = " RUN --mount=type=cache,id=meeting,target=/m touch /m/a && ec";
+    // and below it what the command said last
+    let tails = ["a waits", "b waits"].map(|tail| format!("    \x1b[2m{tail}"));
     let context = t.context();
-    let sent = on_terminal(
+    let sent = on_terminal_until(
         &t,
         &format!(
             "-c {} --no-push --jobs=2 --isolation=namespaces",
             context.display()
         ),
+        |sent| sent.matches(row).count() > 1 && tails.iter().all(|tail| sent.contains(tail)),
     );
     let screen = screen(&sent);
     let whole = screen.join("\n");
@@ -181,18 +214,16 @@ fn commands_side_by_side_speak_above_the_display() {
             "{line} in\n{whole}"
         );
     }
-    // a row of the display, drawn while the command was at work
-    let shown = format!(
-        " {}",
-        "RUN --mount=type=cache,id=meeting,target=/m touch /m/a && ec"
-    );
-    assert!(sent.matches(&shown).count() > 1, "{sent}");
-    // and below it what the command said last
-    for tail in ["a waits", "b waits"] {
-        assert!(sent.contains(&format!("    \x1b[2m{tail}")), "{sent}");
-    }
     let left = screen.iter().filter(|line| line.starts_with("  "));
     assert_eq!(left.count(), 0, "nothing of the display stays:\n{whole}");
+}
+
+/// Returns a `RUN` with a cache at `/m`.
+fn run(script: &[&str]) -> String {
+    format!(
+        "RUN --mount=type=cache,id=m,target=/m {}\n",
+        script.join(" && ")
+    )
 }
 
 #[test]
@@ -203,13 +234,13 @@ fn an_unfinished_line_is_shown_below_its_command() {
     let script = [
         "printf 'first\\n'",
         "printf '%s %%' $((6*7))",
-        "sleep 0.5",
+        &format!("{{ {}; }}", meeting::wait_for("/m/go")),
         "printf '\\rdone\\n'",
         "printf last",
     ];
-    t.dockerfile(&format!("FROM {base}\nRUN {}\n", script.join(" && ")));
-    let sent = on_terminal(&t, &format!("-c {} --no-push", t.context().display()));
-    assert!(sent.contains("    \x1b[2m42 %"), "{sent:?}");
+    t.dockerfile(&format!("FROM {base}\n{}", run(&script)));
+    let args = format!("-c {} --no-push", t.context().display());
+    let sent = on_terminal_until(&t, &args, |sent| sent.contains("    \x1b[2m42 %"));
     let screen = screen(&sent).join("\n");
     assert!(screen.contains("\nfirst\ndone\nlast\n"), "{screen}");
 }
@@ -221,12 +252,14 @@ fn a_command_that_moves_the_cursor_has_the_terminal_to_itself() {
     let base = t.base();
     let script = [
         "printf 'one\\ntwo\\n'",
-        "sleep 0.3",
+        &format!("{{ {}; }}", meeting::wait_for("/m/go")),
         "printf '\\033[2A\\033[2Kthree\\n\\033[1B'",
         "stty size <&2",
     ];
-    t.dockerfile(&format!("FROM {base}\nRUN {}\n", script.join(" && ")));
-    let sent = on_terminal(&t, &format!("-c {} --no-push", t.context().display()));
+    t.dockerfile(&format!("FROM {base}\n{}", run(&script)));
+    let args = format!("-c {} --no-push", t.context().display());
+    // the display shows what was said so far
+    let sent = on_terminal_until(&t, &args, |sent| sent.contains("    \x1b[2mtwo"));
     let screen = screen(&sent).join("\n");
     assert!(screen.contains("\nthree\ntwo\n24 80\n"), "{screen}");
 }
@@ -251,8 +284,7 @@ fn a_build_outlives_its_terminal() {
     );
     tool("script", ["-qec", &script, "/dev/null"]);
     // the shell has ended, and so has its terminal
-    let place = fs_err::read_dir(&mounts).unwrap().next().unwrap().unwrap();
-    fs_err::write(place.path().join("0/content/closed"), "").unwrap();
+    fs_err::write(cache(&t).join("closed"), "").unwrap();
     let status = loop {
         match fs_err::read_to_string(t.path("status")) {
             Ok(status) if !status.is_empty() => break status,

@@ -228,7 +228,7 @@ fn killed_in_place() {
             [ "$line" != started ] || kill -9 $!
         done </dev/shm/output
         # the command's parent outlives the executor for as long as it takes to bring everything back
-        for attempt in $(seq 600); do
+        for attempt in $(seq 6000); do
             after=$(ls -ax /)
             [ "$before" != "$after" ] || break
             usleep 100000
