@@ -1,7 +1,6 @@
 //! The examples of README and `src/pipelines.md`: image, arguments, environment, script and mounts are taken from the text and run as the
 //! places they are written for run them, with a registry that asks for a password.
 
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -12,7 +11,7 @@ use crate::images::{Unpacked, succeeded};
 use crate::support::container::{self, Container};
 use crate::support::manifest::{self, Cluster, example, strings, validate, yaml};
 use crate::support::registry::{PASSWORD, USER};
-use crate::support::{Image, Registry, Sandbox, base, requires};
+use crate::support::{Image, Registry, Sandbox, base, requires, tool_in};
 
 /// The names that the examples use.
 const EXECUTOR: &str = "registry.example.com/executor:latest";
@@ -85,9 +84,9 @@ impl Stage {
 fn docker_is_given(t: &Sandbox, heading: &str, dir: &Path) -> String {
     let bin = t.path("bin");
     fs_err::create_dir(&bin).unwrap();
-    fs_err::write(bin.join("docker"), "#!/bin/sh\nprintf '%s\\n' \"$@\"\n").unwrap();
-    let mode = std::fs::Permissions::from_mode(0o755);
-    fs_err::set_permissions(bin.join("docker"), mode).unwrap();
+    // made by another process: what this one writes, no thread can start while another starts something
+    let script = "printf '#!/bin/sh\\nprintf \"%%s\\\\n\" \"$@\"\\n' >docker && chmod 755 docker";
+    tool_in(&bin, "sh", ["-c", script]);
     let output = Command::new("sh")
         .args(["-c", example(heading)])
         .current_dir(dir)

@@ -119,23 +119,22 @@ mod tests {
     #[test]
     fn a_pipe_whose_writer_takes_its_time() {
         let (_dir, path) = pipe();
+        // Open for both it waits for no reader: there is a writer before anybody looks.
+        let mut both = fs_err::OpenOptions::new();
+        let mut pipe = both.read(true).write(true).open(&path).unwrap();
         let (begin, begun) = std::sync::mpsc::channel();
-        let writer = std::thread::spawn({
-            let path = path.clone();
-            move || {
-                let mut pipe = fs_err::OpenOptions::new().write(true).open(path).unwrap();
-                begun.recv().unwrap();
-                pipe.write_all(b"FROM ").unwrap();
-                std::thread::sleep(Duration::from_millis(50));
-                pipe.write_all(b"scratch\n").unwrap();
-            }
+        let writer = std::thread::spawn(move || {
+            begun.recv().unwrap();
+            pipe.write_all(b"FROM ").unwrap();
+            std::thread::sleep(Duration::from_millis(50));
+            pipe.write_all(b"scratch\n").unwrap();
         });
         // After the time that a pipe may be without a writer.
         let later = std::thread::spawn(move || {
             std::thread::sleep(Duration::from_millis(400));
             begin.send(()).unwrap();
         });
-        let text = read_within(&path, Duration::from_millis(200)).unwrap();
+        let text = read_within(&path, Duration::from_millis(10)).unwrap();
         assert_eq!(text, b"FROM scratch\n");
         writer.join().unwrap();
         later.join().unwrap();

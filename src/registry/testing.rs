@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -75,6 +75,17 @@ pub(crate) fn noise(seed: u64, size: usize) -> Vec<u8> {
     std::iter::repeat_with(|| random.u8(..))
         .take(size)
         .collect()
+}
+
+/// Makes a shell script that can be started.
+///
+/// Another process writes it: what this one has open for writing, and with it a child of any other thread that is about to start,
+/// nobody can execute.
+pub(crate) fn script(path: &Path, text: &str) {
+    let write = "printf '#!/bin/sh\\n%s\\n' \"$1\" >\"$0\" && chmod 755 \"$0\"";
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", write]).arg(path).arg(text);
+    assert!(shell.status().unwrap().success());
 }
 
 /// A `docker-registry` process on a free port; it ends with the test.

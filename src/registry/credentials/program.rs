@@ -170,12 +170,9 @@ async fn talk(
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
-    use fs_err as fs;
-
     use super::*;
     use crate::net::{Net, Options};
+    use crate::registry::testing;
 
     fn net() -> Net {
         Net::new(Options { http1_only: false }).unwrap()
@@ -185,8 +182,7 @@ mod tests {
     fn helper(script: &str) -> (tempfile::TempDir, Environment) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("docker-credential-test");
-        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-        fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+        testing::script(&path, script);
         let path = format!("{}:/usr/bin:/bin", dir.path().display());
         (dir, Environment([("PATH".to_owned(), path)].into()))
     }

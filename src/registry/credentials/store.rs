@@ -150,6 +150,7 @@ fn replace(path: &Path, text: &[u8]) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::registry::testing;
 
     struct Home(tempfile::TempDir, Net);
 
@@ -231,12 +232,8 @@ mod tests {
         let home = Home::new(Some(r#"{"credsStore":"keep"}"#));
         let helper = home.0.path().join("docker-credential-keep");
         let kept = home.0.path().join("kept");
-        fs::write(
-            &helper,
-            format!("#!/bin/sh\necho $1 >> {0}; cat >> {0}\n", kept.display()),
-        )
-        .unwrap();
-        fs::set_permissions(&helper, PermissionsExt::from_mode(0o755)).unwrap();
+        let script = format!("echo $1 >> {0}; cat >> {0}", kept.display());
+        testing::script(&helper, &script);
         assert_eq!(home.login("docker.io"), Stored::Helper("keep".to_owned()));
         let input = fs::read_to_string(kept).unwrap();
         assert_eq!(
