@@ -113,6 +113,7 @@ pub fn build(
             options.snapshot.single || !options.shortcuts,
         ),
     );
+    let halt = Interrupt::new();
     let shelf = isolation.as_ref().map(|isolation| {
         Shelf::new(mount::Options {
             work_dir: workspace.of_roots().dir(),
@@ -136,7 +137,7 @@ pub fn build(
         isolation: isolation.as_ref().map(Closing::isolation),
         shelf: shelf.as_ref(),
         interrupt,
-        halt: Interrupt::new(),
+        halt: &halt,
         jobs: jobs::jobs(
             options.jobs,
             isolation.as_ref().map(Closing::isolation),

@@ -9,11 +9,13 @@ pub type Dependencies = Vec<BTreeSet<usize>>;
 /// Calls `work` for every stage, after all that it waits for, on up to `jobs` threads; on this thread in file order if `jobs` is 1.
 ///
 /// # Errors
-/// The first error there is. Nothing new begins after it; what is under way then is waited for, and its errors are dropped.
+/// The first error there is. Nothing new begins after it; `halt` is called to end what is under way, which is waited for, and whose
+/// errors are dropped.
 pub fn run<E: Send>(
     dependencies: &Dependencies,
     jobs: usize,
     work: impl Fn(usize) -> Result<(), E> + Sync,
+    halt: impl Fn() + Sync,
 ) -> Result<(), E> {
     let schedule = Schedule {
         dependencies,
@@ -24,14 +26,14 @@ pub fn run<E: Send>(
         }),
         changed: Condvar::new(),
     };
-    let (schedule, work) = (&schedule, &work);
+    let (schedule, work, halt) = (&schedule, &work, &halt);
     std::thread::scope(|scope| {
         for _ in 1..jobs.min(dependencies.len()) {
             let worker = std::thread::Builder::new().name("stage".to_owned());
             // fewer threads than wished for are as good
-            let _started = worker.spawn_scoped(scope, move || schedule.work(work));
+            let _started = worker.spawn_scoped(scope, move || schedule.work(work, halt));
         }
-        schedule.work(work);
+        schedule.work(work, halt);
     });
     match schedule.state().failure.take() {
         Some(error) => Err(error),
@@ -60,13 +62,15 @@ struct State<E> {
 
 impl<E> Schedule<'_, E> {
     /// Works until there is nothing left to begin.
-    fn work(&self, work: &impl Fn(usize) -> Result<(), E>) {
+    fn work(&self, work: &impl Fn(usize) -> Result<(), E>, halt: &impl Fn()) {
         while let Some(position) = self.next() {
-            let result = work(position);
-            let mut state = self.state();
-            match result {
-                Ok(()) => drop(state.done.insert(position)),
-                Err(error) => drop(state.failure.get_or_insert(error)),
+            match work(position) {
+                Ok(()) => drop(self.state().done.insert(position)),
+                Err(error) => {
+                    self.state().failure.get_or_insert(error);
+                    // only now, or what is ended by it could be the first to fail
+                    halt();
+                }
             }
             self.changed.notify_all();
         }
@@ -114,10 +118,15 @@ mod tests {
     fn one_job_goes_in_file_order() {
         let order = Mutex::new(Vec::new());
         let graph = dependencies(&[&[], &[0], &[], &[1, 2]]);
-        run(&graph, 1, |position| {
-            order.lock().unwrap().push(position);
-            Ok::<(), ()>(())
-        })
+        run(
+            &graph,
+            1,
+            |position| {
+                order.lock().unwrap().push(position);
+                Ok::<(), ()>(())
+            },
+            || (),
+        )
         .unwrap();
         assert_eq!(*order.lock().unwrap(), [0, 1, 2, 3]);
     }
@@ -127,11 +136,16 @@ mod tests {
         let graph = dependencies(&[&[], &[], &[0], &[0, 1], &[], &[2, 3, 4], &[5]]);
         for jobs in [1, 2, 8] {
             let done = Mutex::new(BTreeSet::new());
-            run(&graph, jobs, |position| {
-                assert!(graph[position].is_subset(&done.lock().unwrap()));
-                done.lock().unwrap().insert(position);
-                Ok::<(), ()>(())
-            })
+            run(
+                &graph,
+                jobs,
+                |position| {
+                    assert!(graph[position].is_subset(&done.lock().unwrap()));
+                    done.lock().unwrap().insert(position);
+                    Ok::<(), ()>(())
+                },
+                || (),
+            )
             .unwrap();
             assert_eq!(done.lock().unwrap().len(), graph.len(), "{jobs} jobs");
         }
@@ -141,10 +155,15 @@ mod tests {
     fn what_can_be_built_side_by_side_is() {
         let together = Barrier::new(2);
         // each of the two waits for the other
-        run(&dependencies(&[&[], &[]]), 2, |_| {
-            together.wait();
-            Ok::<(), ()>(())
-        })
+        run(
+            &dependencies(&[&[], &[]]),
+            2,
+            |_| {
+                together.wait();
+                Ok::<(), ()>(())
+            },
+            || (),
+        )
         .unwrap();
     }
 
@@ -153,16 +172,44 @@ mod tests {
         let graph = dependencies(&[&[], &[0], &[1], &[]]);
         for jobs in [1, 3] {
             let begun = Mutex::new(Vec::new());
-            let result = run(&graph, jobs, |position| {
-                begun.lock().unwrap().push(position);
-                match position {
-                    1 => Err("one"),
-                    _ => Ok(()),
-                }
-            });
+            let result = run(
+                &graph,
+                jobs,
+                |position| {
+                    begun.lock().unwrap().push(position);
+                    match position {
+                        1 => Err("one"),
+                        _ => Ok(()),
+                    }
+                },
+                || (),
+            );
             assert_eq!(result, Err("one"), "{jobs} jobs");
             assert!(!begun.lock().unwrap().contains(&2), "{jobs} jobs");
         }
+    }
+
+    #[test]
+    fn what_is_halted_is_not_the_first_error() {
+        let (halted, both) = (Barrier::new(2), Barrier::new(2));
+        let work = |position| {
+            both.wait();
+            if position == 1 {
+                halted.wait();
+                return Err("halted");
+            }
+            Err("failed")
+        };
+        let is_first = Mutex::new(true);
+        let halt = || {
+            if std::mem::take(&mut *is_first.lock().unwrap()) {
+                halted.wait();
+                // long enough for the other to fail too
+                std::thread::sleep(std::time::Duration::from_millis(50));
+            }
+        };
+        let result = run(&dependencies(&[&[], &[]]), 2, work, halt);
+        assert_eq!(result, Err("failed"));
     }
 
     #[test]

@@ -43,7 +43,7 @@ pub struct Builder<'b> {
     pub shelf: Option<&'b Shelf<'b>>,
     pub interrupt: &'b Interrupt,
     /// Set off when a stage fails, to end the others.
-    pub halt: Interrupt,
+    pub halt: &'b Interrupt,
     /// How many stages may be built at a time, and what each waits for.
     pub jobs: usize,
     pub dependencies: schedule::Dependencies,
@@ -76,14 +76,15 @@ impl Builder<'_> {
         let lineages: Vec<OnceLock<Lineage>> =
             self.plan.stages.iter().map(|_| OnceLock::new()).collect();
         phrases::dependencies(self.plan);
-        schedule::run(&self.dependencies, self.jobs, |position| {
-            let built = self.build(position, &lineages, roots);
-            let built = built.inspect_err(|_| self.halt.raise(libc::SIGTERM))?;
+        let build = |position| {
+            let built = self.build(position, &lineages, roots)?;
             lineages[position]
                 .set(built)
                 .expect("each stage is built once");
             roots.release(position, self.plan)
-        })?;
+        };
+        let halt = || self.halt.raise(libc::SIGTERM);
+        schedule::run(&self.dependencies, self.jobs, build, halt)?;
         let built = lineages.into_iter().map(OnceLock::into_inner);
         Ok(built
             .map(|lineage| lineage.expect("no stage failed"))

@@ -159,7 +159,7 @@ impl Work<'_> {
             secret_env: &prepared.env,
             lent: &prepared.lent,
             interrupt: self.builder.interrupt,
-            halt: &self.builder.halt,
+            halt: self.builder.halt,
             output: &output,
         };
         let refused = self.root.refused();
