@@ -1,5 +1,8 @@
 //! Stages side by side.
 
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use crate::support::{Sandbox, meeting, requires};
@@ -72,6 +75,63 @@ fn a_stage_that_fails_ends_the_others() {
         "{finished}"
     );
     assert_eq!(t.kaniko_dir(), "", "{finished}");
+}
+
+/// A cache that another build keeps for itself is not waited for any longer.
+#[test]
+fn a_stage_that_fails_ends_those_that_wait_for_a_cache() {
+    requires!(root);
+    let t = Sandbox::new();
+    let base = t.base();
+    let caches = t.path("caches");
+    fs_err::create_dir(&caches).unwrap();
+    let args = [
+        "--no-push".to_owned(),
+        "--isolation=namespaces".to_owned(),
+        "--jobs=2".to_owned(),
+        "--timeout=10m".to_owned(),
+        format!("--cache-dir={}", caches.display()),
+    ];
+    let run = "RUN --mount=type=cache,id=kept,sharing=locked,target=/m";
+    t.dockerfile(&format!("FROM {base}\n{run} true\n"));
+    t.build(&args).succeeded();
+    let caches = fs_err::read_dir(caches.join("mounts")).unwrap();
+    let cache = caches.map(|entry| entry.unwrap().path()).next().unwrap();
+    let lock = fs_err::File::open(cache.join("0/lock")).unwrap();
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
+
+    let asked = meeting::wait_for("/m/go");
+    t.dockerfile(&format!(
+        "FROM {base} AS waiting\n{run} true\nFROM {base} AS failing\nRUN --mount=type=cache,target=/m touch /m/here; {asked}; exit 7\n\
+         FROM scratch\nCOPY --from=waiting / /\nCOPY --from=failing / /\n"
+    ));
+    let context = t.context().display().to_string();
+    let mut command = t.command(["-c".to_owned(), context].iter().chain(&args));
+    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut told = String::new();
+    for line in lines.map(Result::unwrap) {
+        if line.contains("Waiting for another user of the cache") {
+            let_go(cache.parent().unwrap());
+        }
+        told += &(line + "\n");
+    }
+    assert_eq!(child.wait().unwrap().code(), Some(7), "{told}");
+    assert!(told.contains("stage `failing` failed"), "{told}");
+}
+
+/// Waits for the command that says `here` in its cache, and lets it go on.
+fn let_go(mounts: &Path) {
+    loop {
+        for cache in fs_err::read_dir(mounts).unwrap() {
+            let content = cache.unwrap().path().join("0/content");
+            if content.join("here").exists() {
+                fs_err::write(content.join("go"), "").unwrap();
+                return;
+            }
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 #[test]

@@ -122,6 +122,7 @@ pub fn build(
             secrets: &options.mounts.secrets,
             agents: &options.mounts.agents,
             interrupt,
+            halt: &halt,
         })
     });
     let dependencies = jobs::dependencies(&plan, &prospects);

@@ -56,10 +56,14 @@ pub(super) enum Taken {
 
 impl Cache {
     /// Takes the cache in the directory `key`, waiting for others as `sharing` says.
-    pub(super) fn take(key: &Path, sharing: Sharing, interrupt: &Interrupt) -> Result<Self, Taken> {
+    pub(super) fn take(
+        key: &Path,
+        sharing: Sharing,
+        interrupts: &[&Interrupt],
+    ) -> Result<Self, Taken> {
         for number in 0_u32.. {
             let slot = key.join(number.to_string());
-            if let Some(cache) = Self::take_slot(slot, sharing, interrupt)? {
+            if let Some(cache) = Self::take_slot(slot, sharing, interrupts)? {
                 return Ok(cache);
             }
         }
@@ -70,7 +74,7 @@ impl Cache {
     pub(super) fn take_slot(
         slot: PathBuf,
         sharing: Sharing,
-        interrupt: &Interrupt,
+        interrupts: &[&Interrupt],
     ) -> Result<Option<Self>, Taken> {
         let lock = open_lock(&slot, "lock").map_err(Taken::Io)?;
         let operation = match sharing {
@@ -90,7 +94,9 @@ impl Cache {
                         tracing::info!("Waiting for another user of the cache {}", slot.display());
                     }
                     waits = true;
-                    interrupt.check().map_err(Taken::Interrupted)?;
+                    for interrupt in interrupts {
+                        interrupt.check().map_err(Taken::Interrupted)?;
+                    }
                     std::thread::sleep(Duration::from_millis(50));
                 }
                 Err(errno) => return Err(Taken::Io(errno.into())),
@@ -154,7 +160,7 @@ impl Work<'_> {
         if let Some(first) = self.caches.get(&key).cloned() {
             return self.second_view(&key, &first);
         }
-        let cache = Cache::take(&key, wanted.sharing, shelf.interrupt);
+        let cache = Cache::take(&key, wanted.sharing, &shelf.interrupts);
         let Cache { slot, lock } = cache.map_err(|error| match error {
             Taken::Interrupted(interrupted) => interrupted.into(),
             Taken::Io(source) => wanted.failed(&key, source),
@@ -255,7 +261,7 @@ mod tests {
     fn sharing_decides_who_waits() {
         let dir = tempfile::tempdir().unwrap();
         let interrupt = Interrupt::new();
-        let take = |sharing| match Cache::take(dir.path(), sharing, &interrupt) {
+        let take = |sharing| match Cache::take(dir.path(), sharing, &[&interrupt]) {
             Ok(cache) => cache,
             Err(_) => panic!("not taken"),
         };

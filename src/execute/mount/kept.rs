@@ -78,7 +78,7 @@ fn name(path: &Path) -> Option<&str> {
 /// [`HoldError`].
 pub fn hold(mounts: &Path, kept: &Kept, interrupt: &Interrupt) -> Result<Held, HoldError> {
     let dir = mounts.join(&kept.key).join(kept.number.to_string());
-    match Cache::take_slot(dir.clone(), Sharing::Locked, interrupt) {
+    match Cache::take_slot(dir.clone(), Sharing::Locked, &[interrupt]) {
         Ok(Some(Cache { slot, lock })) => Ok(Held { slot, _lock: lock }),
         // only private ones are not waited for
         Ok(None) => Err(HoldError::Io {

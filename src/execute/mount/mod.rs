@@ -52,7 +52,7 @@ pub struct Shelf<'b> {
     in_place: bool,
     secrets: &'b Secrets,
     agents: &'b Agents,
-    interrupt: &'b Interrupt,
+    interrupts: [&'b Interrupt; 2],
     /// Copies of the context that several commands only read, by what they are a copy of.
     contexts: Mutex<BTreeMap<(String, LayerPath), Shared>>,
     read_only_was_said: AtomicBool,
@@ -160,6 +160,8 @@ pub struct Options<'b> {
     pub secrets: &'b Secrets,
     pub agents: &'b Agents,
     pub interrupt: &'b Interrupt,
+    /// Set off when another stage failed.
+    pub halt: &'b Interrupt,
 }
 
 impl<'b> Shelf<'b> {
@@ -179,7 +181,7 @@ impl<'b> Shelf<'b> {
             in_place,
             secrets: options.secrets,
             agents: options.agents,
-            interrupt: options.interrupt,
+            interrupts: [options.interrupt, options.halt],
             contexts: Mutex::default(),
             read_only_was_said: AtomicBool::new(false),
             commands: AtomicUsize::new(0),

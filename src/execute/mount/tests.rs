@@ -38,6 +38,7 @@ fn commands_of_stages_side_by_side_have_files_of_their_own() {
         secrets: &secrets,
         agents: &agents,
         interrupt: &interrupt,
+        halt: &interrupt,
     });
     let prepare = |id: &str| {
         let step = testing::run(&format!("RUN --mount=type=secret,id={id} cat"));
