@@ -11,7 +11,8 @@ use super::config::ConfigFile;
 
 /// Finds and reads the config file; there may be none.
 ///
-/// Docker's own file comes first: in `$DOCKER_CONFIG` if that is set, else in `$HOME/.docker`. Then Podman's.
+/// Docker's own file comes first: in `$DOCKER_CONFIG`, then in `$HOME/.docker`, because images set the variable whether or not anything is
+/// mounted there. Then Podman's.
 pub(super) fn find(environment: &Environment) -> Result<Option<ConfigFile>, Error> {
     for path in places(environment) {
         match fs::read_to_string(&path) {
@@ -37,8 +38,9 @@ fn is_absent(error: &std::io::Error) -> bool {
 
 fn places(environment: &Environment) -> Vec<PathBuf> {
     let path = |name: &str| environment.get(name).map(PathBuf::from);
-    let mut places = Vec::new();
-    places.extend(docker(environment));
+    let in_home = path("HOME").map(|home| home.join(".docker"));
+    let docker = [path("DOCKER_CONFIG"), in_home].into_iter().flatten();
+    let mut places: Vec<PathBuf> = docker.map(|dir| dir.join("config.json")).collect();
     places.extend(path("REGISTRY_AUTH_FILE"));
     places.extend(path("XDG_RUNTIME_DIR").map(|dir| dir.join("containers/auth.json")));
     let config = path("XDG_CONFIG_HOME").or_else(|| path("HOME").map(|home| home.join(".config")));
@@ -81,7 +83,9 @@ mod tests {
             (&[],                                               None),
             (&[("DOCKER_CONFIG", "docker"), ("HOME", "home")],  Some("docker/config.json")),
             (&[("HOME", "home")],                               Some("home/.docker/config.json")),
-            (&[("DOCKER_CONFIG", "none"), ("HOME", "home")],    None),
+            (&[("DOCKER_CONFIG", "none"), ("HOME", "home")],    Some("home/.docker/config.json")),
+            (&[("DOCKER_CONFIG", "k8s"), ("HOME", "home"), ("REGISTRY_AUTH_FILE", "auth.json")], Some("home/.docker/config.json")),
+            (&[("DOCKER_CONFIG", "docker"), ("HOME", "none")],  Some("docker/config.json")),
             (&[("HOME", "bare")],                               Some("bare/.config/containers/auth.json")),
             (&[("DOCKER_CONFIG", "none"), ("REGISTRY_AUTH_FILE", "auth.json")], Some("auth.json")),
             (&[("XDG_RUNTIME_DIR", "run")],                     Some("run/containers/auth.json")),
