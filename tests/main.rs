@@ -18,6 +18,7 @@ mod cache_truth;
 mod checks;
 mod clouds;
 mod cluster_job;
+mod config_files;
 mod conformance;
 mod contexts;
 mod early_uploads;

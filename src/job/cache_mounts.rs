@@ -103,7 +103,7 @@ pub fn carry(asked: &Carry, interrupt: &Interrupt) -> Result<(), CarryError> {
 
 fn client(asked: &Carry) -> Result<(Net, Client), CarryError> {
     let net = Net::new(net::Options { http1_only: false })?;
-    let credentials = settings::credentials(&asked.registry);
+    let credentials = settings::credentials(&asked.registry, None);
     let options = match asked.direction {
         Direction::Export => asked.registry.push(credentials),
         Direction::Import => asked.registry.pull(credentials),

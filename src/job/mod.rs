@@ -181,7 +181,7 @@ struct Clients {
 impl Clients {
     fn new(net: &Net, options: &Options) -> Result<Self, Error> {
         let store = settings::store(options.store.clone());
-        let credentials = settings::credentials(&options.registry);
+        let credentials = settings::credentials(&options.registry, options.kaniko_dir.path());
         let pull = registry::Options {
             store: store.clone(),
             ..options.registry.pull(Arc::clone(&credentials))

@@ -34,7 +34,7 @@ impl Explain for PruneError {
 pub fn prune(asked: &Prune) -> Result<(), PruneError> {
     if let Some(repository) = &asked.repository {
         let net = Net::new(net::Options { http1_only: false })?;
-        let credentials = settings::credentials(&asked.registry);
+        let credentials = settings::credentials(&asked.registry, None);
         let client = Client::new(&net, asked.registry.push(credentials))
             .map_err(|error| PruneError::Registry(Box::new(error)))?;
         summarize(

@@ -32,7 +32,7 @@ pub fn push(push: &Push, interrupt: &Interrupt, progress: &Progress) -> Result<(
     let dir = scratch.path().to_owned();
     let _last_act = interrupt.last_act(move || drop(fs_err::remove_dir_all(dir)));
     let store = BlobStore::open(scratch.path()).map_err(|error| Error::Saved(error.into()))?;
-    let credentials = settings::credentials(&push.registry);
+    let credentials = settings::credentials(&push.registry, None);
     let client = Client::new(&net, push.registry.push(Arc::clone(&credentials)))
         .map_err(|error| Error::Registry(Box::new(error)))?;
     let product = match &push.what {

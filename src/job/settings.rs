@@ -1,6 +1,6 @@
 //! From what the command line says to what each part of the program is told.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Error;
@@ -26,9 +26,12 @@ pub fn environment() -> Environment {
     Environment(variables.collect())
 }
 
-/// Reads the credentials of this process, before any command of a Dockerfile could.
-pub fn credentials(asked: &options::Registry) -> Arc<Credentials> {
-    let environment = environment();
+/// Reads the credentials of this process, before any command of a Dockerfile could. A kaniko directory may have some, too.
+pub fn credentials(asked: &options::Registry, kaniko_dir: Option<&Path>) -> Arc<Credentials> {
+    let mut environment = environment();
+    if let Some(dir) = kaniko_dir.and_then(Path::to_str) {
+        environment.0.insert("KANIKO_DIR".into(), dir.into());
+    }
     let helpers = asked.credential_helpers.clone();
     Arc::new(Credentials::load(credentials::Options {
         environment,

@@ -71,7 +71,7 @@ impl Explain for WarmError {
 /// Compat spec 2.4.
 pub fn warm(asked: &Warm, interrupt: &Interrupt) -> Result<(), WarmError> {
     let net = Net::new(net::Options { http1_only: false })?;
-    let credentials = settings::credentials(&asked.registry);
+    let credentials = settings::credentials(&asked.registry, None);
     let store = SharedStore::open(asked.store.clone())?.expect("it is made if it is not there");
     let options = registry::Options {
         store: Some(store.clone()),

@@ -20,4 +20,12 @@ impl KanikoDir {
             None => Self::Temporary,
         }
     }
+
+    /// Returns the directory, unless it is a fresh one.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::At(dir) => Some(dir),
+            Self::Temporary => None,
+        }
+    }
 }

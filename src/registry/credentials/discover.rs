@@ -11,8 +11,8 @@ use super::config::ConfigFile;
 
 /// Finds and reads the config file; there may be none.
 ///
-/// Docker's own file comes first: in `$DOCKER_CONFIG`, then in `$HOME/.docker`, because images set the variable whether or not anything is
-/// mounted there. Then Podman's.
+/// Docker's own file comes first: in `$DOCKER_CONFIG`, then in `$KANIKO_DIR/.docker` and `$HOME/.docker`, because images set the first
+/// variable whether or not anything is mounted there. Then Podman's.
 pub(super) fn find(environment: &Environment) -> Result<Option<ConfigFile>, Error> {
     for path in places(environment) {
         match fs::read_to_string(&path) {
@@ -38,8 +38,9 @@ fn is_absent(error: &std::io::Error) -> bool {
 
 fn places(environment: &Environment) -> Vec<PathBuf> {
     let path = |name: &str| environment.get(name).map(PathBuf::from);
-    let in_home = path("HOME").map(|home| home.join(".docker"));
-    let docker = [path("DOCKER_CONFIG"), in_home].into_iter().flatten();
+    let below = |name| path(name).map(|dir| dir.join(".docker"));
+    let docker = [path("DOCKER_CONFIG"), below("KANIKO_DIR"), below("HOME")];
+    let docker = docker.into_iter().flatten();
     let mut places: Vec<PathBuf> = docker.map(|dir| dir.join("config.json")).collect();
     places.extend(path("REGISTRY_AUTH_FILE"));
     places.extend(path("XDG_RUNTIME_DIR").map(|dir| dir.join("containers/auth.json")));
@@ -69,6 +70,7 @@ mod tests {
         for file in [
             "docker/config.json",
             "home/.docker/config.json",
+            "kaniko/.docker/config.json",
             "auth.json",
             "run/containers/auth.json",
             "bare/.config/containers/auth.json",
@@ -85,6 +87,8 @@ mod tests {
             (&[("HOME", "home")],                               Some("home/.docker/config.json")),
             (&[("DOCKER_CONFIG", "none"), ("HOME", "home")],    Some("home/.docker/config.json")),
             (&[("DOCKER_CONFIG", "k8s"), ("HOME", "home"), ("REGISTRY_AUTH_FILE", "auth.json")], Some("home/.docker/config.json")),
+            (&[("DOCKER_CONFIG", "none"), ("KANIKO_DIR", "kaniko"), ("HOME", "home")], Some("kaniko/.docker/config.json")),
+            (&[("DOCKER_CONFIG", "docker"), ("KANIKO_DIR", "kaniko")], Some("docker/config.json")),
             (&[("DOCKER_CONFIG", "docker"), ("HOME", "none")],  Some("docker/config.json")),
             (&[("HOME", "bare")],                               Some("bare/.config/containers/auth.json")),
             (&[("DOCKER_CONFIG", "none"), ("REGISTRY_AUTH_FILE", "auth.json")], Some("auth.json")),
