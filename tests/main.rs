@@ -31,6 +31,7 @@ mod fuzz;
 mod git_contexts;
 mod git_ssh;
 mod hostile;
+mod ignore_path;
 mod images;
 mod in_place;
 mod manual;

@@ -94,10 +94,6 @@ impl Work<'_> {
     }
 
     pub fn is_ignored(&self, path: &[u8]) -> bool {
-        let ignore = &self.builder.options.snapshot.ignore;
-        !ignore.is_empty() && {
-            let path = LayerPath::clean(path);
-            ignore.iter().any(|ignored| path.starts_with(ignored))
-        }
+        self.builder.options.snapshot.ignore.cover(path)
     }
 }

@@ -59,7 +59,7 @@ pub fn select(
         in_container: run::inside_container(),
         work_dir,
         executable: run::this_executable(),
-        keep: options.snapshot.ignore.clone(),
+        keep: options.snapshot.ignore.below(Path::new("/")),
         hide,
         interrupt,
     });

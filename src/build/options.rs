@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::context::GitOptions;
+use crate::execute::IgnorePaths;
 use crate::execute::mount::{Agents, Secrets};
 use crate::execute::run;
 use crate::image::{Compression, Family};
-use crate::layer::LayerPath;
 use crate::plan;
 
 /// What a build is told beside its context and Dockerfile.
@@ -59,7 +59,7 @@ pub struct SnapshotOptions {
     /// `--snapshot-mode=full`, asked for: all content is read again.
     pub read_everything: bool,
     /// `--ignore-path`
-    pub ignore: Vec<LayerPath>,
+    pub ignore: IgnorePaths,
     pub compression: Compression,
     pub level: Option<u32>,
 }

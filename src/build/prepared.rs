@@ -127,7 +127,7 @@ pub fn prepare<'b>(
                 compression,
                 level: options.snapshot.level,
                 epoch,
-                ignore: options.snapshot.ignore.clone(),
+                ignore: options.snapshot.ignore.texts().to_vec(),
             };
             let images = keys::images(&library, &plan)?;
             pins = pins::pins(&plan, client.net(), options)?;

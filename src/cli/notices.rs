@@ -6,6 +6,7 @@ use super::env::{Effect, Environment, VARIABLES};
 use super::features::Notice;
 use super::value;
 use super::values::Values;
+use crate::execute;
 
 /// What `--git` knows.
 const GIT_KEYS: [&str; 5] = [
@@ -56,6 +57,11 @@ pub fn without_effect(values: &Values, env: &Environment) {
                 "--git {key}=… has no effect: the keys are {}",
                 GIT_KEYS.join(", ")
             );
+        }
+    }
+    for text in values.list("ignore-path") {
+        if let Some(reason) = execute::never_matches(text) {
+            warn!("--ignore-path {text} has no effect: {reason}");
         }
     }
     for (name, reason) in values.holding() {

@@ -24,6 +24,8 @@ mod target;
 
 mod ignored;
 
+mod ignore_paths;
+
 mod remote;
 
 mod repository;
@@ -32,6 +34,7 @@ mod error;
 
 pub use copy::copy;
 pub use error::Error;
+pub use ignore_paths::{IgnorePaths, never_matches};
 pub use ignored::ignored_sources;
 pub use reads::{
     Found, Hashes, State, files_of_copy, files_of_mount, state_of_copy, state_of_mount,

@@ -9,9 +9,9 @@ use crate::causes;
 use crate::cli::options::{self, KanikoDir};
 use crate::context;
 use crate::dockerfile::Platforms;
+use crate::execute::IgnorePaths;
 use crate::execute::mount::{Agents, Secrets};
 use crate::image::Platform;
-use crate::layer::LayerPath;
 use crate::net::Environment;
 use crate::output::annotations::Level;
 use crate::plan;
@@ -124,12 +124,7 @@ pub fn build(
         snapshot: SnapshotOptions {
             single: given.single_snapshot,
             read_everything: given.full_snapshots,
-            ignore: given
-                .ignore_paths
-                .iter()
-                .filter(|path| path.starts_with('/'))
-                .map(LayerPath::clean)
-                .collect(),
+            ignore: IgnorePaths::new(&given.ignore_paths),
             compression: asked.output.compression,
             level: asked
                 .output

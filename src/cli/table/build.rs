@@ -32,7 +32,7 @@ pub const FLAGS: &[Flag] = &[
     flag("force",             ' ', Bool,     "false", Works, "Run in-place outside a container too, over this machine's own files"),
     flag("force-build-metadata", ' ', Bool,  "false", Hidden, "Deprecated; without effect"),
     flag("git",               ' ', GitOption, "", Works, "Option for a git context: branch=NAME, depth=N (0 for all history), recurse-submodules=BOOL, insecure-skip-tls=BOOL, single-branch=BOOL; repeatable"),
-    flag("ignore-path",       ' ', List,     "", Works,  "Path to leave out of snapshots; repeatable"),
+    flag("ignore-path",       ' ', List,     "", Works,  "Path to leave out of snapshots, with patterns as in /home/*/.cache; repeatable"),
     flag("ignore-var-run",    ' ', Bool,     "true", Holds("the container's /var/run and the image's never meet"), "Holds by design: the container's /var/run is never part of the image"),
     flag("whitelist-var-run", ' ', Bool,     "true", Deprecated("ignore-var-run", "Please use ignore-var-run instead."), "Use --ignore-var-run"),
     flag("image-fs-extract-retry", ' ', Int, "0", Holds("an interrupted download resumes where it stopped"), "Holds by design: an interrupted download resumes"),
