@@ -33,9 +33,9 @@ RUN ["/bin/busybox", "--install", "/bin"]
 FROM ${BUSYBOX} AS helpers
 RUN ["/bin/sh", "-c", "mkdir /out && cd /out && for name in acr-env ecr-login gcr; do ln -s executor docker-credential-$name; done"]
 
-# What debug has on top. `/kaniko/.docker` exists because scripts write their config.json into it.
+# What debug has on top. `/kaniko/.docker` exists because scripts write their config.json into it; they call the warmer, too.
 FROM ${BUSYBOX} AS shell
-RUN ["/bin/sh", "-c", "mkdir -p /out/bin /out/kaniko/.docker && cp -a /bin /out/busybox && ln -s /busybox/sh /out/bin/sh"]
+RUN ["/bin/sh", "-c", "mkdir -p /out/bin /out/kaniko/.docker && cp -a /bin /out/busybox && ln -s /busybox/sh /out/bin/sh && ln -s executor /out/kaniko/warmer"]
 
 # Directories with modes of their own: `COPY --chmod` gives its mode to those that it makes.
 FROM scratch AS directories
@@ -71,6 +71,6 @@ ENTRYPOINT ["/kaniko/warmer"]
 FROM executor AS debug
 COPY --from=shell /out/busybox /busybox
 COPY --from=shell /out/bin /bin
-COPY --from=shell /out/kaniko/.docker /kaniko/.docker
+COPY --from=shell /out/kaniko/ /kaniko/
 ENV PATH=/usr/local/bin:/kaniko:/busybox
 VOLUME /busybox

@@ -147,10 +147,15 @@ fn every_target_has_what_its_users_expect() {
         .replace(executor, &format!("{helpers}{executor}"));
     let debug_files = format!(
         "d 0755 0:0 bin/\nl 0:0 bin/sh -> /busybox/sh\nd 0755 0:0 busybox/\n{}",
-        executor_files.replace(
-            "d 0777 0:0 kaniko/\n",
-            "d 0777 0:0 kaniko/\nd 0755 0:0 kaniko/.docker/\n"
-        )
+        executor_files
+            .replace(
+                "d 0777 0:0 kaniko/\n",
+                "d 0777 0:0 kaniko/\nd 0755 0:0 kaniko/.docker/\n"
+            )
+            .replace(
+                "d 0755 0:0 workspace/\n",
+                "l 0:0 kaniko/warmer -> executor\nd 0755 0:0 workspace/\n"
+            )
     );
     let warmer_files = executor_files.replace(
         "d 0755 0:0 workspace/\n",
@@ -240,7 +245,14 @@ fn the_warmer_fills_a_directory() {
         "--log-format=text".to_owned(),
         format!("--image={}", t.base()),
     ];
+    let stored = || fs_err::read_dir(dir.join("blobs/sha256")).unwrap().count();
     succeeded(&container.run(unpacked.command(&args)));
-    let blobs = fs_err::read_dir(dir.join("blobs/sha256")).unwrap();
-    assert_eq!(blobs.count(), 3, "manifest, config, layer");
+    assert_eq!(stored(), 3, "manifest, config, layer");
+    // the debug image has it beside its shell
+    fs_err::remove_dir_all(dir.join("blobs")).unwrap();
+    let mut container = Unpacked::of("debug").container();
+    container.volume(&dir, "/cache", false);
+    let script = format!("cd / && /kaniko/warmer --image={}", t.base());
+    succeeded(&container.run(["sh", "-c", &script]));
+    assert_eq!(stored(), 3, "manifest, config, layer");
 }
