@@ -40,6 +40,7 @@ const RETRY: Retry = Retry {
     attempts: 5,
     budget: Duration::from_secs(30),
     first_delay: Duration::from_millis(200),
+    extra: 0,
 };
 
 impl Surroundings {

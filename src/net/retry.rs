@@ -13,6 +13,8 @@ pub struct Retry {
     pub budget: Duration,
     /// Wait before the second try; doubles with each further one.
     pub first_delay: Duration,
+    /// Tries that were asked for beside the usual ones; only these are made after a definite refusal, too.
+    pub extra: u32,
 }
 
 const LONGEST_DELAY: Duration = Duration::from_secs(15);
@@ -23,6 +25,7 @@ impl Retry {
         attempts: 15,
         budget: Duration::from_secs(180),
         first_delay: Duration::from_millis(250),
+        extra: 0,
     };
 
     /// Returns limits with `count` more tries, as `--push-retry` and `--image-download-retry` ask for.
@@ -30,20 +33,26 @@ impl Retry {
         Self {
             attempts: self.attempts.saturating_add(count),
             budget: self.budget + LONGEST_DELAY * count.min(1000),
+            extra: self.extra.saturating_add(count),
             ..self
         }
     }
 
-    /// Returns the number of tries where no connection comes about: a name that is wrong stays wrong.
-    pub fn without_answer(self) -> u32 {
-        let extra = self.attempts.saturating_sub(Self::DEFAULT.attempts);
-        self.attempts.min(8) + extra
+    /// Returns the waits before the tries that follow refusals: usually a second, and twice as long each time.
+    pub fn after_refusals(self) -> impl Iterator<Item = Duration> {
+        let first = self.first_delay.saturating_mul(4);
+        (0..self.extra).map(move |nth| first.saturating_mul(2u32.saturating_pow(nth)))
     }
 
-    /// Returns limits with fewer tries, for a candidate that is not the last one.
+    /// Returns the number of tries where no connection comes about: a name that is wrong stays wrong.
+    pub fn without_answer(self) -> u32 {
+        self.attempts.min(8).saturating_add(self.extra)
+    }
+
+    /// Returns limits with fewer tries, but for those that were asked for, for a candidate that is not the last one.
     pub fn at_most(self, attempts: u32) -> Self {
         Self {
-            attempts: self.attempts.min(attempts),
+            attempts: self.attempts.min(attempts.saturating_add(self.extra)),
             ..self
         }
     }
@@ -124,7 +133,22 @@ mod tests {
             attempts,
             budget,
             first_delay: SECOND,
+            extra: 0,
         }
+    }
+
+    #[test]
+    fn tries_that_are_asked_for() {
+        let seconds = |retry: Retry| -> Vec<u64> {
+            retry.after_refusals().map(|wait| wait.as_secs()).collect()
+        };
+        assert_eq!(seconds(Retry::DEFAULT), [0; 0]);
+        assert_eq!(seconds(Retry::DEFAULT.with_extra(4)), [1, 2, 4, 8]);
+        assert_eq!(seconds(Retry::DEFAULT.with_extra(100)).len(), 100);
+        let of_a_mirror = |count| Retry::DEFAULT.with_extra(count).at_most(3).attempts;
+        assert_eq!([of_a_mirror(0), of_a_mirror(5)], [3, 8]);
+        assert_eq!(Retry::DEFAULT.without_answer(), 8);
+        assert_eq!(Retry::DEFAULT.with_extra(2).without_answer(), 10);
     }
 
     #[test]

@@ -189,6 +189,28 @@ impl Client {
         }
     }
 
+    /// Repeats an operation that was refused, as often as further tries were asked for.
+    pub(super) async fn insisting<T>(
+        &self,
+        mut operation: impl AsyncFnMut() -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let mut waits = self.0.options.retry.after_refusals();
+        loop {
+            let error = match operation().await {
+                Err(error) if error.is_refusal() => error,
+                result => return result,
+            };
+            let Some(wait) = waits.next() else {
+                return Err(error);
+            };
+            tracing::warn!(
+                "Retrying operation after {wait:.1?} due to {}",
+                error.chain()
+            );
+            tokio::time::sleep(wait).await;
+        }
+    }
+
     /// Sends a request once; a 401 is answered once, with a new token for the challenge that came with it.
     ///
     /// A streamed body cannot be sent again, so its 401 is an error, as its redirect is an answer.

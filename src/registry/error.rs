@@ -155,6 +155,11 @@ impl Error {
         }
     }
 
+    /// Tells whether the registry said no, and might say otherwise to who insists.
+    pub(super) fn is_refusal(&self) -> bool {
+        matches!(self, Self::Status(_)) && !self.is_transient() && !self.is_immutable_tag()
+    }
+
     /// Tells whether a manifest was refused because a blob it lists is not there.
     pub(super) fn misses_a_blob(&self) -> bool {
         let unknown =

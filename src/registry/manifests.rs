@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap};
-use reqwest::{Method, StatusCode};
+use reqwest::{Method, Response, StatusCode};
 
 use crate::image::media_type::{DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST};
 use crate::image::{Digest, ImageRef, MediaType};
@@ -66,18 +66,24 @@ impl Client {
         let mut request = Request::new(&image.registry, scope, Method::PUT, Target::Path(path))
             .header(CONTENT_TYPE, media_type.as_str());
         request.body = bytes;
+        let put = async || self.put_with_blobs(&request).await;
+        let response = self.insisting(put).await?;
+        same_digest(image, "manifest", &digest, &response)?;
+        Ok(digest)
+    }
+
+    /// Puts a manifest, and waits a little if the registry has not noticed yet that a blob is there.
+    async fn put_with_blobs(&self, request: &Request<'_>) -> Result<Response, Error> {
         let mut waits = BLOB_WAITS.iter();
-        let response = loop {
-            match self.send(&request).await {
+        loop {
+            match self.send(request).await {
                 Err(error) if error.misses_a_blob() => match waits.next() {
                     Some(wait) => tokio::time::sleep(*wait).await,
                     None => return Err(error),
                 },
-                answer => break answer?,
+                answer => return answer,
             }
-        };
-        same_digest(image, "manifest", &digest, &response)?;
-        Ok(digest)
+        }
     }
 
     /// Puts a manifest or an index under a reference, unless that points to it already, and returns its digest.

@@ -31,6 +31,8 @@ mod pull;
 mod push;
 #[cfg(test)]
 mod push_faults;
+#[cfg(test)]
+mod refusals;
 mod server;
 mod spare;
 #[cfg(test)]

@@ -134,10 +134,11 @@ impl Client {
             } else {
                 retry.at_most(MIRROR_ATTEMPTS)
             };
-            match self
-                .find_at(reference, &candidate.image, platform, retry)
-                .await
-            {
+            let find = async || {
+                let image = &candidate.image;
+                self.find_at(reference, image, platform, retry).await
+            };
+            match self.insisting(find).await {
                 Ok(image) => {
                     let digest = &image.descriptor.digest;
                     let others = candidates.map(|other| other.image.with_digest(digest.clone()));

@@ -67,7 +67,8 @@ impl Client {
         descriptor: &Descriptor,
         source: &Source,
     ) -> Result<Pushed, Error> {
-        let pushed = self.bring(image, descriptor, source).await?;
+        let bring = async || self.bring(image, descriptor, source).await;
+        let pushed = self.insisting(bring).await?;
         if pushed == Pushed::Uploaded && self.is_damaged(&image.registry, &descriptor.digest) {
             self.check_replaced(image, descriptor).await?;
         }

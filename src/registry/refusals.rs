@@ -1,0 +1,116 @@
+//! What is made of a registry that says no: scripted answers. `faults` and `push_faults` have what may pass by itself.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::faults::open;
+use super::testing::{ATTEMPTS, Reply, Scripted, descriptor, net, options, source};
+use super::*;
+use crate::image::Family;
+use crate::net::Net;
+use crate::net::retry::Retry;
+
+/// Returns a client for which `extra` tries were asked for.
+fn client(net: &Net, extra: u32, endpoints: Endpoints) -> Client {
+    let retry = Retry {
+        attempts: ATTEMPTS,
+        first_delay: Duration::from_millis(1),
+        extra,
+        ..Retry::DEFAULT
+    };
+    let options = Options {
+        retry,
+        endpoints,
+        ..options(&[])
+    };
+    Client::new(net, options).unwrap()
+}
+
+/// Returns how often a line was asked for.
+fn count(server: &Scripted, line: &str) -> usize {
+    server.lines().iter().filter(|asked| *asked == line).count()
+}
+
+/// Refuses each upload and each manifest twice.
+fn reluctant() -> Scripted {
+    open(|request, before| {
+        let is_manifest = request.path.contains("/manifests/");
+        match (request.method.as_str(), is_manifest) {
+            ("HEAD", _) => Reply::new(404),
+            ("POST", _) | ("PUT", true) if before < 2 => Reply::new(403),
+            ("POST", _) => Reply::new(202).header("Location", "/up"),
+            _ => Reply::new(201),
+        }
+    })
+}
+
+#[test]
+fn pushing_insists_if_asked_to() {
+    let net = net();
+    #[rustfmt::skip] // a table keeps its columns
+    let cases = [
+        // extra  tries  succeeds
+        (0,       1,     false),
+        (1,       2,     false),
+        (2,       3,     true),
+        (5,       3,     true),
+    ];
+    for (extra, tries, succeeds) in cases {
+        let server = reluctant();
+        let client = client(&net, extra, Endpoints::default());
+        let image = server.image("a:1");
+        let manifest = Bytes::from_static(b"{}");
+        let kind = Family::Oci.manifest();
+        let put = client.put_manifest(&image, manifest, &kind);
+        assert_eq!(net.block_on(put).is_ok(), succeeds, "{extra}");
+        assert_eq!(count(&server, "PUT /v2/a/manifests/1"), tries, "{extra}");
+        let (blob, bytes) = (descriptor(b"blob"), source(b"blob"));
+        let push = client.push_blob(&image, &blob, &bytes);
+        assert_eq!(net.block_on(push).is_ok(), succeeds, "{extra}");
+        assert_eq!(
+            count(&server, "POST /v2/a/blobs/uploads/"),
+            tries,
+            "{extra}"
+        );
+    }
+}
+
+#[test]
+fn a_tag_that_cannot_be_moved_stays_so() {
+    let net = net();
+    let server = open(|_, _| {
+        Reply::new(400).body(
+            r#"{"errors":[{"code":"TAG_INVALID","message":"'1' cannot be overwritten because the tag is immutable."}]}"#,
+        )
+    });
+    let client = client(&net, 3, Endpoints::default());
+    let manifest = Bytes::from_static(b"{}");
+    let image = server.image("a:1");
+    let kind = Family::Oci.manifest();
+    let put = client.put_manifest(&image, manifest, &kind);
+    assert!(net.block_on(put).unwrap_err().is_immutable_tag());
+    assert_eq!(count(&server, "PUT /v2/a/manifests/1"), 1);
+}
+
+#[test]
+fn pulling_insists_with_each_mirror() {
+    let net = net();
+    let (mirror, origin) = (open(|_, _| Reply::new(404)), open(|_, _| Reply::new(404)));
+    for extra in [0, 2] {
+        let mut endpoints = Endpoints::default();
+        let map = format!("{}={}/m", origin.address, mirror.address);
+        endpoints.add_map(&map).unwrap();
+        let before = [&mirror, &origin].map(|server| server.lines().len());
+        let client = client(&net, extra, endpoints);
+        let image = origin.image("a:1");
+        let platform = "linux/amd64".parse().unwrap();
+        let pull = client.image(&image, &platform);
+        assert!(net.block_on(pull).is_err());
+        let after = [&mirror, &origin].map(|server| server.lines().len());
+        let tries = 1 + extra as usize;
+        assert_eq!(after[0] - before[0], tries, "mirror, {extra}");
+        assert_eq!(after[1] - before[1], tries, "origin, {extra}");
+    }
+    assert_eq!(count(&mirror, "GET /v2/m/a/manifests/1"), 4);
+}
