@@ -122,6 +122,23 @@ fn formats_are_chosen_or_refused() {
         "application/vnd.oci.image.layer.v1.tar+zstd"
     );
     assert_eq!(image.layer(0), "f 0644 0:0 2 f\n");
+    // what cannot be is told before any work, at the base that it is about
+    t.dockerfile(&format!("FROM {tag}\nCOPY f /g\n"));
+    let refused = t.build(["--no-push", "--image-format=docker"]);
+    let refused = refused.failed(1, "error building image: cannot relabel zstd layer sha256:");
+    assert!(refused.stderr.contains("Dockerfile:1:6"), "{refused}");
+    assert!(!refused.stderr.contains("Building stage"), "{refused}");
+    let kept = t.build_and_pull("kept", [""; 0]);
+    let kinds = |n: usize| kept.manifest["layers"][n]["mediaType"].as_str();
+    assert_eq!(
+        kinds(0),
+        Some("application/vnd.oci.image.layer.v1.tar+zstd")
+    );
+    assert_eq!(
+        kinds(1),
+        Some("application/vnd.oci.image.layer.v1.tar+gzip")
+    );
+    t.dockerfile("FROM scratch\nCOPY f /f\n");
     let image = t.build_and_pull("app", [""; 0]);
     assert_eq!(
         image.manifest["mediaType"],

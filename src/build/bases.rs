@@ -25,21 +25,59 @@ pub fn fetch(
         if missing.is_empty() {
             return Ok((bases, configs));
         }
-        let found = library.images(&missing).or_else(|error| {
-            let Some(image) = error.image() else {
-                return Err(error);
-            };
-            let from = plan::from_image(dockerfile, options, &configs, &image)?;
-            Err(match from {
-                Some((span, word)) => error.in_from(span, word),
-                None => error,
-            })
-        })?;
+        let found = library
+            .images(&missing)
+            .map_err(|error| at_from(error, dockerfile, options, &configs))?;
         for (key, found) in missing.iter().zip(found) {
             configs.insert(key.clone(), found.config.clone());
             bases.insert(key.clone(), found);
         }
     }
+}
+
+/// Places an error about an image at the `FROM` that names it.
+fn at_from(
+    error: Error,
+    dockerfile: &Dockerfile,
+    options: &plan::Options,
+    configs: &Configs,
+) -> Error {
+    let Some(image) = error.image() else {
+        return error;
+    };
+    match plan::from_image(dockerfile, options, configs, &image) {
+        Ok(Some((span, word))) => error.in_from(span, word),
+        Ok(None) => error,
+        Err(other) => other.into(),
+    }
+}
+
+/// Checks that an image of the family can have the layers of its base.
+///
+/// # Errors
+/// [`Error::Relabel`] at the `FROM` of a base that has zstd layers, which no Docker image has.
+pub fn check_family(
+    family: Family,
+    plan: &Plan,
+    bases: &Bases,
+    dockerfile: &Dockerfile,
+    options: &plan::Options,
+    configs: &Configs,
+) -> Result<(), Error> {
+    let Some(key) = base_image(plan) else {
+        return Ok(());
+    };
+    for layer in &bases[&key].manifest.layers {
+        layer.media_type.layer_in(family).map_err(|source| {
+            let error = Error::Relabel {
+                layer: layer.digest.clone(),
+                image: key.0.to_string(),
+                source,
+            };
+            at_from(error, dockerfile, options, configs)
+        })?;
+    }
+    Ok(())
 }
 
 /// Returns the family of the image: as asked, else its base image's; an image from scratch is Docker's.

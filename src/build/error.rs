@@ -34,6 +34,12 @@ pub enum Error {
         image: String,
         source: layout::Error,
     },
+    #[error("cannot relabel zstd layer {layer} of `{image}`")]
+    Relabel {
+        layer: Digest,
+        image: String,
+        source: image::Error,
+    },
     #[error(transparent)]
     From(FromError),
     #[error("cannot open the context `{name}`")]
@@ -168,7 +174,7 @@ impl Error {
     pub(super) fn image(&self) -> Option<String> {
         match self {
             Self::Image { image, .. } => Some(image.to_string()),
-            Self::LayoutImage { image, .. } => Some(image.clone()),
+            Self::LayoutImage { image, .. } | Self::Relabel { image, .. } => Some(image.clone()),
             _ => None,
         }
     }
@@ -228,6 +234,10 @@ impl Error {
             Self::Unpack { source, .. } | Self::Cached { source, .. } => {
                 source.downcast_ref().and_then(rootfs::Error::help)
             }
+            Self::Relabel { .. } => Some(
+                "leave out `--image-format=docker`, or choose a base image with gzip layers"
+                    .to_owned(),
+            ),
             Self::NotAllowed(what) => Some(format!("allow it with `--allow {what}`")),
             Self::Machine { platform } => Some(format!(
                 "register an emulator for {} with binfmt_misc on the host, or build on such a machine and join the images by `executor index create`",
