@@ -92,7 +92,7 @@ fn what_is_refused() {
     let url = serve(made.root.clone(), None).url("/app.git");
     #[rustfmt::skip] // a table keeps its columns
     let cases = [
-        ("",                                 "#none",                  "there is no `"),
+        ("",                                 "#none",                  "there is no branch"),
         ("--checksum=0123",                  "",                       "expected checksum to match 0123, got "),
         ("--keep-git-dir=false",             "?keep-git-dir=true",     "inconsistent keep-git-dir configuration"),
         ("",                                 "?refs=main",             "unexpected query \"refs\" (did you mean ref?)"),

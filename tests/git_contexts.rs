@@ -93,6 +93,8 @@ pub fn repositories(t: &Sandbox) -> Repositories {
     commit("second");
     git(&app, &["checkout", "-q", "-b", "dev"]);
     commit("developed");
+    git(&app, &["update-ref", "refs/pull/7/head", "dev"]);
+    git(&app, &["update-ref", "refs/merge-requests/8/head", "dev"]);
     git(&app, &["checkout", "-q", "main"]);
     let outer = root.join("outer.git");
     fs_err::create_dir(&outer).unwrap();
@@ -143,12 +145,15 @@ fn every_way_to_name_a_commit() {
     let head = "ref: refs/heads/main\n";
     let dev = "ref: refs/heads/dev\n";
     let detached = format!("{first}\n");
+    let developed = git(&made.root.join("app.git"), &["rev-parse", "dev"]) + "\n";
     #[rustfmt::skip] // a table keeps its columns
     let cases = [
         (String::new(),               "",             "second",     head),
         ("#main".into(),              "",             "second",     head),
         ("#dev".into(),               "",             "developed",  dev),
         ("#refs/heads/dev".into(),    "",             "developed",  dev),
+        ("#refs/pull/7/head".into(),  "",             "developed",  &developed),
+        ("#refs/merge-requests/8/head".into(), "",    "developed",  &developed),
         ("#v1".into(),                "",             "first",      &detached),
         ("#refs/tags/v1".into(),      "",             "first",      &detached),
         (format!("#{first}"),         "",             "first",      &detached),
@@ -176,8 +181,12 @@ fn every_way_to_name_a_commit() {
     t.build_from(&format!("{url}#main:sub"), &[]).succeeded();
     assert_eq!(t.pull().text("here"), "here");
     t.build_from(&url, &["--context-sub-path=sub"]).succeeded();
-    t.build_from(&format!("{url}#none"), &[])
-        .failed(1, "there is no `");
+    for name in ["none", "refs/heads/none"] {
+        let told = format!("there is no branch, tag or other reference `{name}` in {url}");
+        t.build_from(&format!("{url}#{name}"), &[]).failed(1, &told);
+    }
+    t.build_from(&format!("{url}#1234abc"), &[])
+        .failed(1, "help: a commit is named by all 40 digits of its id");
     t.build_from(&url, &["--git=branch=none"])
         .failed(1, "invalid branch: none");
     t.build_from(&web.url("/none.git"), &[])

@@ -61,7 +61,7 @@ pub enum Error {
     NoBranch(String),
     #[error("{0} is no address of a repository")]
     Address(String),
-    #[error("there is no `{name}` in {url}")]
+    #[error("there is no branch, tag or other reference `{name}` in {url}")]
     NoReference { name: String, url: String },
     #[error("the address of the submodule `{0}` cannot be used")]
     Submodule(String),
@@ -88,12 +88,19 @@ impl Error {
         match self {
             Self::Net(error) => error.help(),
             Self::Ssh(error) => error.help(),
+            Self::NoReference { name, .. } if is_part_of_id(name) => {
+                Some("a commit is named by all 40 digits of its id".into())
+            }
             _ if self.is_refusal() => Some(
                 "a private repository needs GIT_TOKEN, or GIT_USERNAME and GIT_PASSWORD".into(),
             ),
             _ => None,
         }
     }
+}
+
+fn is_part_of_id(name: &str) -> bool {
+    (4..40).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// What opens repositories.
@@ -173,13 +180,15 @@ fn resolve(
     let by_name = names
         .iter()
         .find_map(|name| found.iter().find(|reference| reference.name == *name));
+    let no_reference = |name: &str| Error::NoReference {
+        name: name.to_owned(),
+        url: remote.address.to_string(),
+    };
     let Some(reference) = by_name else {
         return Err(match wanted {
             Wanted::Branch(name) => Error::NoBranch(name.clone()),
-            _ => Error::NoReference {
-                name: names.last().cloned().unwrap_or_default(),
-                url: remote.address.to_string(),
-            },
+            Wanted::Name(name) => no_reference(name),
+            Wanted::Default | Wanted::Commit(_) => no_reference("HEAD"),
         });
     };
     let branch = reference.target.as_ref().unwrap_or(&reference.name);
