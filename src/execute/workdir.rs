@@ -16,7 +16,7 @@ use crate::rootfs::{Rootfs, users};
 /// [`Error::NotADirectory`] if a file stands in the way.
 pub fn workdir(step: &WorkdirStep, root: &Rootfs, now: Time) -> Result<Vec<LayerPath>, Error> {
     let mut target = Target::new(root, now, false);
-    target.owner = Some(users::owner_or_root(root, &step.user)?);
+    target.owner = Some(users::owner(root, &step.user)?);
     let path = target.resolve(&step.path)?;
     if let (None, Some((uid, gid))) = (target.kind(&path)?, target.owner) {
         tracing::info!(

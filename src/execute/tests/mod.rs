@@ -163,7 +163,7 @@ fn a_workdir_belongs_to_the_user() {
     #[rustfmt::skip] // a table keeps its columns
     let cases = [
         ("bob",    "10:20"),
-        ("7",      "7:0"),
+        ("7",      "7:7"),
         ("7:8",    "7:8"),
         ("nosuch", "0:0"),
     ];
