@@ -268,7 +268,8 @@ impl Evaluation<'_> {
         let arguments = match (&run.command, run.heredocs.as_slice()) {
             (CommandLine::Exec(words), _) if words.is_empty() => return Err(Problem::EmptyRun),
             (CommandLine::Shell(_), [heredoc]) if run.heredoc_is_script => {
-                if heredoc.body.starts_with(b"#!") {
+                // as it stands in the file: behind a tab it is a comment of the shell's (HD-10)
+                if heredoc.raw_body.starts_with("#!") {
                     script = Some(heredoc.clone());
                     self.shell(format!("/dev/pipes/{}", heredoc.name))
                 } else {
