@@ -60,6 +60,7 @@ fn what_is_not_found() {
         ("COPY out/passwd /n", "failed to calculate checksum of ref build context: \"/out/passwd\": not found", where_it_is),
         ("COPY a.go/x /n",     "failed to calculate checksum of ref build context: \"/a.go/x\": not found",   where_it_is),
         ("COPY weird[1] /n",   "",                                                                            None),
+        ("COPY weird\\\\[1\\\\] /n", "failed to calculate checksum of ref build context: \"/weird\\\\[1\\\\]\": not found", Some("there is \"weird[1]\"")),
         ("COPY a.goo /n",      "failed to calculate checksum of ref build context: \"/a.goo\": not found",    Some("there is \"a.go\"")),
         ("COPY [ /n",          "syntax error in pattern: \"[\"",                                              Some("in a pattern, `[` begins a set of characters; `[[]` stands for the character itself")),
     ];
