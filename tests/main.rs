@@ -51,6 +51,7 @@ mod registry_process;
 mod regressions;
 mod reports;
 mod run_isolation;
+mod shortcuts;
 mod stages;
 mod support;
 mod surroundings;

@@ -78,6 +78,7 @@ impl Work<'_> {
             builder.family,
             builder.compression,
             builder.options.snapshot.level,
+            builder.options.snapshot.threads,
         )?;
         let mut writer = Writer::new(sink);
         let written = snapshot::write(changes, &self.root, &mut writer, builder.epoch)?;

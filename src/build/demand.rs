@@ -59,6 +59,14 @@ impl Demands {
         }
     }
 
+    /// All there is.
+    pub fn everything(plan: &Plan) -> Self {
+        Self {
+            stages: vec![Demand::Everything; plan.stages.len()],
+            images: BTreeMap::new(),
+        }
+    }
+
     /// What is looked at in the root that a stage begins with.
     pub fn of_stage(&self, position: usize) -> &Demand {
         &self.stages[position]
@@ -267,6 +275,11 @@ mod tests {
             let demands = Demands::new(&plan, &prospects, false);
             let images: Vec<String> = demands.images.values().map(show).collect();
             assert_eq!(images, [want], "{text}");
+            let all = Demands::everything(&plan);
+            for image in demands.images.keys() {
+                assert_eq!(show(all.of_image(image)), "everything", "{text}");
+            }
+            assert_eq!(show(all.of_stage(0)), "everything", "{text}");
         }
     }
 }

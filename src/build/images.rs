@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use futures_util::future::join_all;
+use futures_util::stream::{self, StreamExt};
 
 use super::Error;
 use crate::image::{Descriptor, Digest, ImageConfig, ImageRef, Layer, Manifest, Platform};
@@ -19,6 +19,8 @@ pub struct Library<'b> {
     pub client: &'b Client,
     /// Layouts are looked for from here.
     pub current_dir: PathBuf,
+    /// Images are looked up all at once, and layers fetched before it is their turn.
+    pub shortcuts: bool,
 }
 
 /// An image: its documents, and where its layers are.
@@ -39,7 +41,7 @@ enum Place {
 }
 
 impl Library<'_> {
-    /// Looks up images, all at once.
+    /// Looks up images; the answers stand in their order.
     ///
     /// # Errors
     /// That of the first one that is not to be had.
@@ -63,7 +65,10 @@ impl Library<'_> {
                 }
             }
         });
-        let found = self.client.net().block_on(join_all(lookups));
+        let lookups: Vec<_> = lookups.collect();
+        let concurrent = if self.shortcuts { lookups.len() } else { 1 };
+        let found = stream::iter(lookups).buffered(concurrent.max(1));
+        let found: Vec<_> = self.client.net().block_on(found.collect());
         found.into_iter().map(|found| found.map(Arc::new)).collect()
     }
 

@@ -12,7 +12,7 @@ use super::outlook::{self, At, Prospect};
 use super::reasons::{Known, UNUSABLE};
 use crate::cache::entry::New;
 use crate::cache::key::Parts;
-use crate::cache::{Hit, Key, LayerCache, Lookup, Repository, Storing, side_by_side};
+use crate::cache::{Hit, Key, LayerCache, Lookup, Repository, Storing};
 use crate::causes;
 use crate::image::{Compression, Digest, ImageRef, Layer};
 use crate::interrupt::Interrupt;
@@ -44,9 +44,6 @@ struct Uploads {
 }
 
 const ANEW: &str = "--no-cache-filter says that the stage is made anew";
-
-/// Layers fetched at the same time.
-const CONCURRENT_FETCHES: usize = 4;
 
 impl Lookahead {
     /// Looks up every step that the cache's options cover, but for those of the stages that are made `anew`; a stage's only layer
@@ -171,10 +168,9 @@ impl Lookahead {
             let Some(cache) = self.cache.as_ref().filter(|_| !missing.is_empty()) else {
                 return Ok(prospects);
             };
-            let missing: Vec<(Key, Hit)> = missing.into_iter().collect();
-            let fetch = |(_, hit): &(Key, Hit)| cache.fetch(hit, store);
-            let results = side_by_side::each(&missing, CONCURRENT_FETCHES, fetch);
-            for ((key, _), result) in missing.into_iter().zip(results) {
+            let hits: Vec<&Hit> = missing.values().collect();
+            let results = cache.fetch(&hits, store);
+            for (key, result) in missing.into_keys().zip(results) {
                 fetched.insert(key);
                 if let Err(error) = result {
                     warn_unusable(cache, &key, &causes::in_one_line(&error));

@@ -107,11 +107,10 @@ pub fn build(
         workspace.of_roots(),
         &library,
         ids.unwrap_or_default(),
-        Demands::new(
-            &plan,
-            &prospects,
-            options.snapshot.single || !options.shortcuts,
-        ),
+        match options.shortcuts {
+            true => Demands::new(&plan, &prospects, options.snapshot.single),
+            false => Demands::everything(&plan),
+        },
     );
     let halt = Interrupt::new();
     let shelf = isolation.as_ref().map(|isolation| {

@@ -18,7 +18,7 @@ pub struct Options {
     pub git: GitOptions,
     /// `--jobs`: how many stages are built at a time; absent for what suits the machine.
     pub jobs: Option<usize>,
-    /// Base images may be unpacked in part, and layers be uploaded before the build is over.
+    /// Base images may be unpacked in part, layers be fetched before it is their turn, and be uploaded before the build is over.
     pub shortcuts: bool,
     pub isolation: IsolationOptions,
     /// The work directory, unless commands run in place; absent for a fresh one.
@@ -62,6 +62,8 @@ pub struct SnapshotOptions {
     pub ignore: IgnorePaths,
     pub compression: Compression,
     pub level: Option<u32>,
+    /// How many compress a layer; absent for what suits the machine.
+    pub threads: Option<usize>,
 }
 
 /// What the finished image is like.

@@ -68,6 +68,7 @@ pub fn check(
     let library = Library {
         client,
         current_dir: means.current_dir.to_owned(),
+        shortcuts: options.shortcuts,
     };
     let (_, configs) = bases::fetch(&library, &dockerfile, &options.plan)?;
     let plan = plan::plan(&dockerfile, &options.plan, &configs)?;
@@ -95,6 +96,7 @@ pub fn prepare<'b>(
     let library = Library {
         client,
         current_dir: means.current_dir.to_owned(),
+        shortcuts: options.shortcuts,
     };
     let asked = plan::Options {
         epoch_time: epoch::time(&dockerfile, options, client.net(), means)?,

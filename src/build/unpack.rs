@@ -55,11 +55,14 @@ fn unpack_layers(
     mut excerpt: Option<&mut Excerpt>,
 ) -> Result<(), Error> {
     let fetch = |layer: &Layer| fetch(library.blob(image, &layer.descriptor)?, layer);
-    let mut next = layers.first().map(fetch);
+    let mut next = None;
     for (index, layer) in layers.iter().enumerate() {
+        let current = next.take().unwrap_or_else(|| fetch(layer));
         // The one behind is on its way, as far as the buffers reach, while this one is unpacked.
-        let current = std::mem::replace(&mut next, layers.get(index + 1).map(fetch));
-        let current = current.expect("as many are fetched as there are");
+        next = layers
+            .get(index + 1)
+            .filter(|_| library.shortcuts)
+            .map(fetch);
         let unpacked = current
             .map_err(Into::into)
             .and_then(|tar| unpack_fetched(tar, root, excerpt.as_deref_mut()));

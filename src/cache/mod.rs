@@ -51,6 +51,8 @@ pub struct Options {
     pub ttl: Duration,
     /// New layers are stored (not with `--no-push-cache`).
     pub push: bool,
+    /// Several entries are looked up at a time, and several layers fetched.
+    pub shortcuts: bool,
 }
 
 /// A cache to look into and to add to; clones share its connections.
@@ -119,6 +121,9 @@ pub enum Error {
 /// Requests for entries at the same time.
 const CONCURRENT_LOOKUPS: usize = 8;
 
+/// Layers fetched at the same time.
+const CONCURRENT_FETCHES: usize = 4;
+
 impl LayerCache {
     /// Makes a cache; `client` is the one that pushes, since mirrors have nothing of what we store.
     pub fn new(options: Options, client: registry::Client, store: Option<SharedStore>) -> Self {
@@ -164,7 +169,8 @@ impl LayerCache {
                     .iter()
                     .map(|key| remote::look_up(&self.client, repository, key, platform, &wanted));
                 let lookups: Vec<_> = lookups.collect();
-                let answers = stream::iter(lookups).buffered(CONCURRENT_LOOKUPS).collect();
+                let concurrent = self.at_a_time(CONCURRENT_LOOKUPS);
+                let answers = stream::iter(lookups).buffered(concurrent).collect();
                 self.client.net().block_on(answers)
             }
         };
@@ -183,11 +189,20 @@ impl LayerCache {
         self.lost.count()
     }
 
-    /// Brings a cached layer into a store, and checks that it is what its entry says.
+    fn at_a_time(&self, most: usize) -> usize {
+        if self.options.shortcuts { most } else { 1 }
+    }
+
+    /// Brings cached layers into a store, and checks that they are what their entries say; the answers stand in the order of the hits.
     ///
     /// # Errors
     /// [`Error::Read`] if the blob is missing, short or another one; [`Error::DiffId`].
-    pub fn fetch(&self, hit: &Hit, store: &BlobStore) -> Result<(), Error> {
+    pub fn fetch(&self, hits: &[&Hit], store: &BlobStore) -> Vec<Result<(), Error>> {
+        let fetch = |hit: &&Hit| self.fetch_one(hit, store);
+        side_by_side::each(hits, self.at_a_time(CONCURRENT_FETCHES), fetch)
+    }
+
+    fn fetch_one(&self, hit: &Hit, store: &BlobStore) -> Result<(), Error> {
         if store.size(&hit.layer.descriptor.digest)?.is_some() {
             return Ok(());
         }

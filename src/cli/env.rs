@@ -53,7 +53,7 @@ pub const VARIABLES: &[Variable] = &[
     variable("DOCKER_CONFIG",              Works, "directory of Docker's config.json, read by `registry`"),
     variable("DOCKER_CREDENTIAL_GCR_CONFIG", Idle("Google's registries need no program"), "configuration of docker-credential-gcr"),
     variable("EXECUTOR_IMAGE",             Works, "default of --executor-image of `executor job`"),
-    variable("EXECUTOR_SHORTCUTS",         Works, "false: stages are built one by one unless --jobs is given, base images unpacked whole, and layers uploaded when all are made; the image is the same"),
+    variable("EXECUTOR_SHORTCUTS",         Works, "false: stages are built one by one unless --jobs is given, images unpacked whole, layers looked up and fetched one after the other, compressed by one thread, and uploaded when all are made; the image is the same"),
     variable("GCE_METADATA_HOST",          Works, "Google's metadata service, read by `cloud`"),
     variable("GIT_PASSWORD",               Works, "password for git contexts, with GIT_USERNAME"),
     variable("GIT_PULL_METHOD",            Works, "http, to fetch git:// contexts without TLS"),

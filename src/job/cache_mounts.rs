@@ -149,7 +149,7 @@ fn export(
     let mut layers = Vec::new();
     for cache in &caches {
         let held = kept::hold(mounts, cache, interrupt)?;
-        let sink = LayerSink::new(&store, Family::Oci, Compression::Zstd, None)?;
+        let sink = LayerSink::new(&store, Family::Oci, Compression::Zstd, None, None)?;
         let sink = write(&held.slot, sink).map_err(|source| CarryError::Snapshot {
             id: shown(cache).to_owned(),
             source,

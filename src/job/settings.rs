@@ -131,6 +131,7 @@ pub fn build(
                 .compression_level
                 .and_then(|level| u32::try_from(level).ok())
                 .filter(|level| *level > 0),
+            threads: (!given.shortcuts).then_some(1),
         },
         image: ImageOptions {
             family: asked

@@ -227,7 +227,7 @@ impl Tarball {
             .map_err(failed)?;
         let member = BufReader::new(section(&self.path, offset, size).map_err(failed)?);
         if start != [0x1f, 0x8b] {
-            let mut sink = LayerSink::new(scratch, Family::Docker, Compression::Gzip, None)?;
+            let mut sink = LayerSink::new(scratch, Family::Docker, Compression::Gzip, None, None)?;
             let mut content = decompress(member).map_err(failed)?;
             io::copy(&mut content, &mut sink).map_err(failed)?;
             let layer = sink.finish()?;

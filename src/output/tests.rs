@@ -25,7 +25,7 @@ impl Fixture {
     }
 
     fn layer(&self, family: Family, compression: Compression, name: &str, size: usize) -> Layer {
-        let sink = LayerSink::new(&self.store, family, compression, None).unwrap();
+        let sink = LayerSink::new(&self.store, family, compression, None, None).unwrap();
         let mut tar = Writer::new(sink);
         let entry = Entry {
             path: LayerPath::clean(name),

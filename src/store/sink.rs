@@ -16,7 +16,7 @@ pub struct LayerSink {
 }
 
 impl LayerSink {
-    /// Starts a layer; no `level` means the default of the compression.
+    /// Starts a layer; no `level` means the default of the compression, no `threads` one a processor.
     ///
     /// # Errors
     /// [`Error::MediaType`] if the family has no type for the compression.
@@ -25,11 +25,12 @@ impl LayerSink {
         family: Family,
         compression: Compression,
         level: Option<u32>,
+        threads: Option<usize>,
     ) -> Result<Self, Error> {
         let media_type = family.layer(compression).map_err(Error::MediaType)?;
         Ok(Self {
             diff_id: Digester::new(),
-            encoder: Encoder::new(store.writer()?, compression, level),
+            encoder: Encoder::new(store.writer()?, compression, level, threads),
             media_type,
         })
     }

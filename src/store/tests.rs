@@ -157,7 +157,7 @@ fn a_layer_gets_both_hashes() {
             "application/vnd.oci.image.layer.v1.tar",
         ),
     ] {
-        let mut sink = LayerSink::new(&store, family, compression, None).unwrap();
+        let mut sink = LayerSink::new(&store, family, compression, None, None).unwrap();
         sink.write_all(&tar).unwrap();
         let layer = sink.finish().unwrap();
         assert_eq!(layer.descriptor.media_type.as_str(), media_type);
@@ -166,9 +166,9 @@ fn a_layer_gets_both_hashes() {
         let content = decompress(io::BufReader::new(blob)).unwrap();
         assert!(read(content).unwrap() == tar, "{media_type}");
     }
-    let refused = LayerSink::new(&store, Family::Docker, Compression::Zstd, None);
+    let refused = LayerSink::new(&store, Family::Docker, Compression::Zstd, None, None);
     assert!(matches!(refused, Err(Error::MediaType(_))));
-    drop(LayerSink::new(&store, Family::Oci, Compression::Gzip, None).unwrap());
+    drop(LayerSink::new(&store, Family::Oci, Compression::Gzip, None, None).unwrap());
     assert!(
         names(directory.path())
             .iter()

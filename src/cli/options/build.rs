@@ -29,7 +29,8 @@ pub struct Build {
     pub isolation: Requested,
     /// Stages built at a time; absent for what suits the machine.
     pub jobs: Option<usize>,
-    /// Stages may be built at the same time, base images be unpacked in part, and layers be uploaded early.
+    /// Stages may be built at the same time, base images be unpacked in part, layers be compressed by several threads, fetched ahead and
+    /// uploaded early.
     pub shortcuts: bool,
     /// In-place isolation is allowed outside a container.
     pub force: bool,
@@ -111,13 +112,6 @@ impl Build {
                 reason,
             })
         });
-        let shortcuts = given.variable("EXECUTOR_SHORTCUTS");
-        let shortcuts = shortcuts.map(|text| {
-            value::parse_bool(text).map_err(|reason| Error::Variable {
-                name: "EXECUTOR_SHORTCUTS",
-                reason,
-            })
-        });
         let cleanup = env
             .get("KANIKO_CLEANUP")
             .and_then(|text| value::parse_bool(text).ok());
@@ -137,7 +131,7 @@ impl Build {
                 0 => None,
                 jobs => Some(usize::try_from(jobs).map_err(|_| Error::Jobs(jobs))?),
             },
-            shortcuts: shortcuts.transpose()?.unwrap_or(true),
+            shortcuts: given.shortcuts()?,
             force: values.bool("force"),
             ignore_paths: values.list("ignore-path").to_vec(),
             single_snapshot: values.bool("single-snapshot"),

@@ -32,6 +32,7 @@ pub fn resolve(given: Given<'_>, output: &Output) -> Result<Option<Options>, Err
             })
         }),
     };
+    let shortcuts = given.shortcuts()?;
     if repository.is_none() {
         tracing::warn!("--cache has no place to look into: give --cache-repo or --destination");
     }
@@ -41,6 +42,7 @@ pub fn resolve(given: Given<'_>, output: &Output) -> Result<Option<Options>, Err
         runs: values.bool("cache-run-layers"),
         ttl: values.duration("cache-ttl"),
         push: !values.bool("no-push-cache"),
+        shortcuts,
     }))
 }
 

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use super::env::Environment;
 use super::features::{self, Features};
 use super::values::Values;
-use super::{Error, checks, notices};
+use super::{Error, checks, notices, value};
 use crate::context;
 use crate::store;
 
@@ -68,6 +68,15 @@ impl<'a> Given<'a> {
 
     fn absolute(&self, path: impl AsRef<Path>) -> PathBuf {
         self.place.current_dir.join(path)
+    }
+
+    /// Tells whether a build may take shortcuts that do not show in the image.
+    fn shortcuts(&self) -> Result<bool, Error> {
+        const NAME: &str = "EXECUTOR_SHORTCUTS";
+        let Some(text) = self.variable(NAME) else {
+            return Ok(true);
+        };
+        value::parse_bool(text).map_err(|reason| Error::Variable { name: NAME, reason })
     }
 
     /// Returns the path a flag was given.

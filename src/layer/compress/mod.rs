@@ -45,18 +45,17 @@ struct Stream {
 }
 
 impl<W: Write> Encoder<W> {
-    /// Compresses on as many threads as there are processors; a level beyond what the format has means its highest.
-    pub fn new(output: W, compression: Compression, level: Option<u32>) -> Self {
-        let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        Self::with_threads(output, compression, level, processors.min(8))
-    }
-
-    fn with_threads(
+    /// Compresses on `threads` threads, or as many as there are processors; a level beyond what the format has means its highest.
+    pub fn new(
         output: W,
         compression: Compression,
         level: Option<u32>,
-        threads: usize,
+        threads: Option<usize>,
     ) -> Self {
+        let threads = threads.unwrap_or_else(|| {
+            let processors = std::thread::available_parallelism();
+            processors.map_or(1, usize::from).min(8)
+        });
         let codec = match compression {
             Compression::None => None,
             Compression::Gzip => Some(Codec::Gzip(level.unwrap_or(GZIP_LEVEL).clamp(1, 9))),

@@ -22,7 +22,7 @@ fn text(size: usize) -> Vec<u8> {
 }
 
 fn encode(content: &[u8], compression: Compression, threads: usize, piece: usize) -> Vec<u8> {
-    let mut encoder = Encoder::with_threads(Vec::new(), compression, None, threads);
+    let mut encoder = Encoder::new(Vec::new(), compression, None, Some(threads));
     for piece in content.chunks(piece) {
         encoder.write_all(piece).unwrap();
     }
@@ -110,7 +110,7 @@ fn levels_are_clamped() {
     ]
     .map(|(compression, levels)| {
         levels.map(|level| {
-            let mut encoder = Encoder::new(Vec::new(), compression, Some(level));
+            let mut encoder = Encoder::new(Vec::new(), compression, Some(level), None);
             encoder.write_all(&content).unwrap();
             let bytes = encoder.finish().unwrap();
             assert!(decode(&bytes) == content);
@@ -134,7 +134,7 @@ fn a_failing_output_is_reported() {
         }
     }
     for compression in [Compression::None, Compression::Gzip, Compression::Zstd] {
-        let mut encoder = Encoder::with_threads(Full, compression, None, 2);
+        let mut encoder = Encoder::new(Full, compression, None, Some(2));
         let written = encoder.write_all(&text(20 * BLOCK));
         let error = written
             .and_then(|()| encoder.finish().map(drop))
