@@ -317,3 +317,12 @@ fn an_archive_has_a_time() {
         assert_eq!(t.pull().config["created"], time);
     }
 }
+
+#[test]
+fn a_server_without_tls_is_asked_once() {
+    let t = Sandbox::new();
+    let context = format!("git://{}/app.git", t.registry.host());
+    let refused = t.build_from(&context, &["--no-push"]);
+    let refused = refused.failed(1, "for a repository set GIT_PULL_METHOD=http");
+    assert!(!refused.stderr.contains("Retrying"), "{refused}");
+}

@@ -4,9 +4,10 @@ use std::io;
 use std::sync::Arc;
 
 use reqwest::redirect::Policy;
+use rustls::pki_types::CertificateDer;
 
 use super::resolve::Resolver;
-use super::{CONNECT_TIMEOUT, Error, Options, Secret};
+use super::{CONNECT_TIMEOUT, Error, Options, Secret, tls};
 
 /// What makes two connections incompatible; clients with equal profiles are shared.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
@@ -60,7 +61,7 @@ impl Redirects {
 }
 
 /// Reads the system's root certificates, honouring `SSL_CERT_FILE` and `SSL_CERT_DIR`; unusable ones are left out.
-pub(super) fn system_roots() -> Vec<reqwest::Certificate> {
+pub(super) fn system_roots() -> Vec<CertificateDer<'static>> {
     let found = rustls_native_certs::load_native_certs();
     for error in &found.errors {
         tracing::debug!(%error, "root certificates left out");
@@ -70,7 +71,6 @@ pub(super) fn system_roots() -> Vec<reqwest::Certificate> {
         .certs
         .into_iter()
         .filter(|certificate| usable.add(certificate.clone()).is_ok())
-        .filter_map(|certificate| reqwest::Certificate::from_der(&certificate).ok())
         .collect();
     tracing::debug!(count = roots.len(), "root certificates loaded");
     roots
@@ -79,17 +79,13 @@ pub(super) fn system_roots() -> Vec<reqwest::Certificate> {
 pub(super) fn build(
     profile: &Profile,
     options: &Options,
-    roots: &[reqwest::Certificate],
+    roots: &[CertificateDer<'static>],
     resolver: &Resolver,
 ) -> Result<reqwest::Client, Error> {
-    let certificate_error = |source| Error::Certificate { source };
-    let mut trusted = roots.to_vec();
-    if let Some(pem) = &profile.certificates {
-        trusted.extend(reqwest::Certificate::from_pem_bundle(pem).map_err(certificate_error)?);
-    }
+    let tls = tls::config(profile, roots, options.http1_only);
+    let tls = tls.map_err(|source| Error::Certificate { source })?;
     let mut builder = reqwest::Client::builder()
-        .tls_certs_only(trusted)
-        .tls_danger_accept_invalid_certs(profile.skip_verify)
+        .tls_backend_preconfigured(tls)
         .dns_resolver(Arc::new(resolver.clone()))
         .redirect(profile.redirects.policy())
         .connect_timeout(CONNECT_TIMEOUT)
@@ -99,10 +95,6 @@ pub(super) fn build(
         .no_deflate()
         .no_zstd()
         .no_brotli();
-    if let Some(Identity(pem)) = &profile.identity {
-        let identity = reqwest::Identity::from_pem(pem.reveal().as_bytes());
-        builder = builder.identity(identity.map_err(certificate_error)?);
-    }
     if profile.direct {
         builder = builder.no_proxy();
     }

@@ -15,6 +15,7 @@ mod host;
 mod resolve;
 mod send;
 mod tcp;
+mod tls;
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -48,7 +49,9 @@ pub enum Error {
     #[error("cannot set up an HTTP client")]
     Client { source: reqwest::Error },
     #[error("invalid certificate or key: expected PEM")]
-    Certificate { source: reqwest::Error },
+    Certificate {
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     #[error("`{url}` is not a URL")]
     Url { url: String },
     #[error("{request} failed")]
@@ -80,6 +83,10 @@ impl Error {
         match self {
             Self::Client { .. } => Some(
                 "check HTTP_PROXY, HTTPS_PROXY and the files named by --registry-certificate"
+                    .to_owned(),
+            ),
+            Self::Get { source, .. } if is_plain(source) => Some(
+                "if the server speaks plain HTTP, write http:// in place of https://; for a repository set GIT_PULL_METHOD=http"
                     .to_owned(),
             ),
             Self::Get { source, .. } if is_certificate(source) => Some(
@@ -117,7 +124,8 @@ impl Error {
     fn is_transient(&self) -> bool {
         match self {
             Self::Get { source, .. } => {
-                !source.is_builder() && !source.is_redirect() && !is_certificate(source)
+                let definite = is_certificate(source) || is_plain(source);
+                !source.is_builder() && !source.is_redirect() && !definite
             }
             Self::Stalled { .. } => true,
             _ => false,
@@ -128,6 +136,11 @@ impl Error {
 /// Tells whether a server's certificate was not accepted.
 fn is_certificate(error: &reqwest::Error) -> bool {
     matches!(tls_error(error), Some(rustls::Error::InvalidCertificate(_)))
+}
+
+/// Tells whether what a server said is no TLS at all.
+fn is_plain(error: &reqwest::Error) -> bool {
+    matches!(tls_error(error), Some(rustls::Error::InvalidMessage(_)))
 }
 
 /// Settings of the whole process's network.
@@ -147,7 +160,7 @@ struct Inner {
     runtime: Option<Runtime>, // taken only by `drop`
     options: Options,
     resolver: resolve::Resolver,
-    roots: Vec<reqwest::Certificate>,
+    roots: Vec<rustls::pki_types::CertificateDer<'static>>,
     clients: Mutex<HashMap<Profile, reqwest::Client>>,
     host: HostLock,
     timeline: OnceLock<Timeline>,

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{LookupIpStrategy, ResolverConfig};
+use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
@@ -36,8 +37,17 @@ impl Resolver {
         if let Ok(address) = host.parse() {
             return Ok(vec![address]);
         }
-        let found = self.0.lookup_ip(host).await.map_err(io::Error::other)?;
+        let found = self.0.lookup_ip(host).await;
+        let found = found.map_err(|error| io::Error::other(told(host, error)))?;
         Ok(found.iter().collect())
+    }
+}
+
+/// Returns what is told of a failed lookup: of a name that has no address that alone, not how it was looked up.
+fn told(host: &str, error: NetError) -> Box<dyn std::error::Error + Send + Sync> {
+    match error.is_no_records_found() || error.is_nx_domain() {
+        true => format!("no address is known for `{host}`").into(),
+        false => error.into(),
     }
 }
 
@@ -45,7 +55,8 @@ impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
         let resolver = self.0.clone();
         Box::pin(async move {
-            let found = resolver.lookup_ip(name.as_str()).await?;
+            let found = resolver.lookup_ip(name.as_str()).await;
+            let found = found.map_err(|error| told(name.as_str(), error))?;
             let addresses: Vec<_> = found.iter().map(|ip| SocketAddr::new(ip, 0)).collect();
             Ok(Box::new(addresses.into_iter()) as Addrs)
         })

@@ -254,7 +254,21 @@ fn transport_help(registry: &str, source: &reqwest::Error) -> Option<String> {
                 .to_owned()
         });
     };
+    use rustls::CertificateError::{
+        Expired, ExpiredContext, NotValidForName, NotValidForNameContext, NotValidYet,
+        NotValidYetContext,
+    };
     match error {
+        rustls::Error::InvalidCertificate(
+            Expired | ExpiredContext { .. } | NotValidYet | NotValidYetContext { .. },
+        ) => Some(format!(
+            "have its certificate renewed, or look whether the clock is right here; --skip-tls-verify-registry {registry} skips the check"
+        )),
+        rustls::Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. }) => {
+            Some(format!(
+                "call it by a name that its certificate is for, or skip the check with --skip-tls-verify-registry {registry}"
+            ))
+        }
         rustls::Error::InvalidCertificate(_) => Some(format!(
             "trust its authority with --registry-certificate {registry}=/path/ca.pem, or skip the check with --skip-tls-verify-registry {registry}"
         )),

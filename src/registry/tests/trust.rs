@@ -64,6 +64,46 @@ fn certificates() -> (String, String, String) {
     (authority.pem(), own.pem(), own_key.serialize_pem())
 }
 
+/// What `openssl req -x509` makes, and what may be wrong with it.
+#[test]
+fn certificates_that_sign_themselves() {
+    let net = net();
+    let dir = tempfile::tempdir().unwrap();
+    #[rustfmt::skip] // a table keeps its columns
+    let cases = [
+        // for         until  refused, with this advice
+        ("127.0.0.1",  4000,  None),
+        ("127.0.0.1",  2001,  Some("have its certificate renewed")),
+        ("other.test", 4000,  Some("call it by a name that its certificate is for")),
+    ];
+    for (name, until, want) in cases {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        params.not_after = rcgen::date_time_ymd(until, 1, 1);
+        params.not_before = rcgen::date_time_ymd(2000, 1, 1);
+        let pem = params.self_signed(&key).unwrap().pem();
+        let registry = DockerRegistry::start(&Protection {
+            tls: Some((pem.clone(), key.serialize_pem())),
+            ..Protection::default()
+        });
+        let path = dir.path().join("own.pem");
+        fs_err::write(&path, pem).unwrap();
+        let mut options = options(&[]);
+        options.certificates.insert(registry.address.clone(), path);
+        let client = Client::new(&net, options).unwrap();
+        let checked = net.block_on(client.check_push_permission(&registry.image("a:1")));
+        match (checked, want) {
+            (Ok(()), None) => {}
+            (Err(error), Some(want)) => {
+                let help = error.help().unwrap();
+                assert!(help.contains(want), "{name}, {until}: {help}");
+            }
+            (checked, _) => panic!("{name}, {until}: {checked:?}"),
+        }
+    }
+}
+
 #[test]
 fn certificates_are_checked_by_registry() {
     let (authority, certificate, key) = certificates();
