@@ -46,7 +46,13 @@ fn archives_of_every_compression() {
     let t = Sandbox::new();
     for option in ["-S", "--gzip", "--zstd", "--bzip2", "--xz"] {
         let archive = packed(&t, "context.tar.gz", &[option]);
-        t.build_from(&format!("tar://{archive}"), &[]).succeeded();
+        let built = t.build_from(&format!("tar://{archive}"), &[]).succeeded();
+        // it counts as it does from elsewhere
+        let fetched = built.stderr.split_once("; fetched ").map(|(_, rest)| rest);
+        assert!(
+            fetched.is_some_and(|rest| !rest.starts_with("0 B")),
+            "{built}"
+        );
         expect![[r#"
             d 0755 0:0 c/
             d 0755 0:0 c/app/
@@ -71,6 +77,12 @@ fn archives_of_every_compression() {
     }
     t.build_from("tar:///no/such.tar", &[])
         .failed(1, "/no/such.tar");
+    t.file("text", 0o644, "no tar\n");
+    t.build_from(
+        &format!("tar://{}", t.context().join("text").display()),
+        &[],
+    )
+    .failed(1, "help: an archive is a whole tar");
 }
 
 #[test]

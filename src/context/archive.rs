@@ -31,10 +31,15 @@ pub enum ArchiveError {
 }
 
 /// Unpacks a file.
-pub fn from_file(path: &Path, root: &Rootfs) -> Result<(), Error> {
+pub fn from_file(path: &Path, timeline: &Timeline, root: &Rootfs) -> Result<(), Error> {
     let name = path.display().to_string();
-    let opened = fs_err::File::open(path);
-    let file = opened.map_err(|source| archive_error(&name, source.into()))?;
+    let opened = fs_err::File::open(path).and_then(|file| {
+        let metadata = file.metadata()?;
+        // of a pipe nobody knows where it ends
+        Ok((file, metadata.is_file().then_some(metadata.len())))
+    });
+    let (file, size) = opened.map_err(|source| archive_error(&name, source.into()))?;
+    let file = timeline.fetch(&name, size).reading(file);
     unpack(file, root).map_err(|error| archive_error(&name, error))?;
     Ok(())
 }

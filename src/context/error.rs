@@ -77,6 +77,9 @@ pub enum Error {
     },
 }
 
+/// What an archive is.
+const NO_TAR: &str = "an archive is a whole tar, plain or compressed with gzip, zstd, bzip2 or xz; a directory is given by its path alone";
+
 impl Error {
     /// Returns what the user can do about it, if anything; printed after `help:`.
     pub fn help(&self) -> Option<String> {
@@ -122,7 +125,11 @@ impl Error {
             Self::Archive {
                 source: ArchiveError::Layer(error),
                 ..
-            } => error.help(),
+            } => error.help().or_else(|| Some(NO_TAR.to_owned())),
+            Self::Archive {
+                source: ArchiveError::Empty,
+                ..
+            } => Some(NO_TAR.to_owned()),
             _ => None,
         }
     }

@@ -281,7 +281,10 @@ fn files(
             time = Some(git::commit_time(root.path(), &id)?);
             commit = Some(id);
         }
-        Location::File(path) => archive::from_file(&means.current_dir.join(path), &root)?,
+        Location::File(path) => {
+            let path = means.current_dir.join(path);
+            archive::from_file(&path, means.net.timeline(), &root)?;
+        }
         Location::Object(object) => time = Some(fetch(&object, means, &root)?),
         Location::Web(url) => time = archive::from_url(&url, means.net, &root)?,
         Location::Directory(_) | Location::Stdin => {
