@@ -156,6 +156,93 @@ fn things_that_are_missing() {
 }
 
 #[test]
+fn a_stage_whose_name_is_mistyped() {
+    let t = Sandbox::new();
+    let map = format!("--registry-map=index.docker.io={}", t.registry.host());
+    let args = [&*map, "--skip-default-registry-fallback"];
+    check(
+        &t,
+        "FROM scratch AS builder\nCOPY Dockerfile /\nFROM scratch\nCOPY --from=buidler / /\n",
+        &args,
+        expect![[r#"
+            error building image: stage `stage-1` failed
+              caused by: COPY failed
+              caused by: cannot get the image `index.docker.io/library/buidler:latest`
+              caused by: image not found on any configured mapped registries for index.docker.io/library/buidler:latest
+              caused by: registry `REGISTRY`, repository `library/buidler`: GET http://REGISTRY/v2/library/buidler/manifests/latest answered 404 Not Found: MANIFEST_UNKNOWN: manifest unknown (credentials: anonymous)
+                --> Dockerfile:4:8
+                 3 | FROM scratch
+               > 4 | COPY --from=buidler / /
+                   |        ^^^^^
+            help: is the stage `builder` meant? if not: check registry, repository and tag; some registries need a repository to be created first, or answer so without credentials
+        "#]],
+    );
+    check(
+        &t,
+        "FROM scratch AS builder\nCOPY Dockerfile /\nFROM buidler\n",
+        &args,
+        expect![[r#"
+            error building image: cannot get the image `index.docker.io/library/buidler:latest`
+              caused by: image not found on any configured mapped registries for index.docker.io/library/buidler:latest
+              caused by: registry `REGISTRY`, repository `library/buidler`: GET http://REGISTRY/v2/library/buidler/manifests/latest answered 404 Not Found: MANIFEST_UNKNOWN: manifest unknown (credentials: anonymous)
+                --> Dockerfile:3:6
+                 2 | COPY Dockerfile /
+               > 3 | FROM buidler
+                   |      ^^^^^^^
+            help: is the stage `builder` meant? if not: check registry, repository and tag; some registries need a repository to be created first, or answer so without credentials
+        "#]],
+    );
+}
+
+#[test]
+fn secrets_that_are_not_there() {
+    let t = Sandbox::new();
+    let scratch = "FROM scratch\nCOPY Dockerfile /\n";
+    check(
+        &t,
+        scratch,
+        &["--secret=id=token,src=/no/such"],
+        expect![[r#"
+            error building image: copying secret /no/such: No such file or directory (os error 2)
+            help: `src=` names a file of this container: mount it there
+        "#]],
+    );
+    check(
+        &t,
+        scratch,
+        &["--secret=id=token,env=NO_SUCH"],
+        expect![[r#"
+            error building image: environment variable for secret "token" not set: NO_SUCH
+            help: give the executor the variable NO_SUCH, or name another one with `env=`
+        "#]],
+    );
+}
+
+#[test]
+fn what_is_not_in_the_context_is_told_before_anything_runs() {
+    requires!(root);
+    let t = Sandbox::new();
+    let base = t.base();
+    t.file("there/a", 0o644, "");
+    let missing = [
+        "COPY there nosuch* missing /w/",
+        "COPY --parents there/./missing /w/",
+        "ADD missing/* /w/",
+    ];
+    for copy in missing {
+        let text =
+            format!("# syntax=docker/dockerfile:1-labs\nFROM {base}\nRUN echo it runs\n{copy}\n");
+        let finished = refused(&t, &text, &[]);
+        assert!(
+            finished.stderr.contains("missing\": not found"),
+            "{finished}"
+        );
+        assert!(finished.stderr.contains("--> Dockerfile:4:"), "{finished}");
+        assert!(!finished.stdout.contains("it runs"), "{finished}");
+    }
+}
+
+#[test]
 fn commands_that_fail() {
     requires!(root);
     let t = Sandbox::new();
@@ -236,10 +323,10 @@ fn registries_that_cannot_be_used() {
         scratch,
         &[],
         expect![[r#"
-        error checking push permissions: checking push permission for "REGISTRY/app:latest"
-          caused by: registry `REGISTRY`, repository `app`: POST http://REGISTRY/v2/app/blobs/uploads/ answered 401 Unauthorized: UNAUTHORIZED: authentication required (credentials: anonymous)
-        help: no credentials were found for `REGISTRY`; if the repository is private, log in (`executor login REGISTRY`) or mount a Docker config file
-    "#]],
+            error checking push permissions: checking push permission for "REGISTRY/app:latest"
+              caused by: registry `REGISTRY`, repository `app`: POST http://REGISTRY/v2/app/blobs/uploads/ answered 401 Unauthorized: UNAUTHORIZED: authentication required (credentials: anonymous)
+            help: no credentials were found for `REGISTRY`; if the repository is private, log in (`executor login REGISTRY`) or mount a Docker `config.json` where DOCKER_CONFIG points
+        "#]],
     );
     let skip = "--skip-push-permission-check";
     t.dockerfile(scratch);
@@ -251,7 +338,7 @@ fn registries_that_cannot_be_used() {
     expect![[r#"
         error pushing image: failed to push to destination REGISTRY/app
           caused by: registry `REGISTRY`, repository `app`: POST http://REGISTRY/v2/app/blobs/uploads/ answered 401 Unauthorized: UNAUTHORIZED: authentication required (credentials: anonymous)
-        help: no credentials were found for `REGISTRY`; if the repository is private, log in (`executor login REGISTRY`) or mount a Docker config file; "#]].assert_eq(&kept);
+        help: no credentials were found for `REGISTRY`; if the repository is private, log in (`executor login REGISTRY`) or mount a Docker `config.json` where DOCKER_CONFIG points; "#]].assert_eq(&kept);
     fs_err::remove_dir_all(t.path("kaniko/unpushed")).unwrap();
     check(
         &t,
@@ -263,7 +350,7 @@ fn registries_that_cannot_be_used() {
                 --> Dockerfile:1:6
                > 1 | FROM REGISTRY/base
                    |      ^^^^^^^^^^^^^^^^^^^^
-            help: no credentials were found for `REGISTRY`; if the repository is private, log in (`executor login REGISTRY`) or mount a Docker config file
+            help: no credentials were found for `REGISTRY`; if the repository is private, log in (`executor login REGISTRY`) or mount a Docker `config.json` where DOCKER_CONFIG points
         "#]],
     );
     check(
@@ -317,6 +404,17 @@ fn disks_that_cannot_be_written() {
         error building image: cannot use the work directory `DIR/kaniko`
           caused by: Read-only file system (os error 30)
         help: choose a writable directory with `--kaniko-dir` or KANIKO_DIR
+    "#]]
+    .assert_eq(&told(&t, &read_only));
+
+    let out = on("out", MountFlags::RDONLY, None);
+    let read_only = refused(&t, scratch, &[]);
+    unmount(&out, UnmountFlags::DETACH).unwrap();
+    assert!(!read_only.stderr.contains("Building stage"), "{read_only}");
+    expect![[r#"
+        error writing image: cannot write to `DIR/out`
+          caused by: Read-only file system (os error 30)
+        help: the file system is read-only: choose another one
     "#]]
     .assert_eq(&told(&t, &read_only));
 

@@ -70,6 +70,9 @@ fn stages_are_made_anew() {
     assert_eq!(hits("--no-cache-filter=two"), 1);
     assert_eq!(hits("--no-cache-filter=one,TWO"), 0);
     assert_eq!(hits(""), 4);
+    let built = t.build(["--no-push", "--no-cache-filter=tow"]).succeeded();
+    let told = "--no-cache-filter tow has no effect: no stage is called so";
+    assert!(built.stderr.contains(told), "{built}");
 }
 
 #[test]

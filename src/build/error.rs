@@ -3,8 +3,9 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::dockerfile::{self, Span};
+use crate::dockerfile::{self, Span, suggest};
 use crate::execute::mount;
+use crate::image::reference::DOCKER_HUB;
 use crate::image::{self, Digest, ImageRef, Platform};
 use crate::interrupt::Interrupted;
 use crate::log::units;
@@ -26,7 +27,9 @@ pub enum Error {
     Pipe { source: io::Error },
     #[error("cannot get the image `{image}`")]
     Image {
-        image: ImageRef,
+        image: Box<ImageRef>,
+        /// The stage that is probably meant.
+        stage: Option<String>,
         source: Box<registry::Error>,
     },
     #[error("cannot get the image `{image}`")]
@@ -170,6 +173,26 @@ impl Error {
         })
     }
 
+    /// Adds to an image that is not to be had which stage is probably meant, if its name is like one.
+    pub(super) fn suggest_stages<'n>(mut self, names: impl Iterator<Item = &'n str>) -> Self {
+        let mut error = &mut self;
+        loop {
+            error = match error {
+                Self::From(from) => &mut from.error,
+                Self::Stage { source, .. } | Self::Instruction { source, .. } => source,
+                Self::Image { image, stage, .. } => {
+                    let typed = image.repository.strip_prefix("library/");
+                    let typed = typed.filter(|_| image.registry == DOCKER_HUB);
+                    *stage = typed
+                        .and_then(|typed| suggest(typed, names))
+                        .map(str::to_owned);
+                    return self;
+                }
+                _ => return self,
+            };
+        }
+    }
+
     /// Returns the image that is not to be had, as messages call it.
     pub(super) fn image(&self) -> Option<String> {
         match self {
@@ -213,7 +236,13 @@ impl Error {
             Self::Plan(error) => error.help(),
             Self::Stage { source, .. } | Self::Instruction { source, .. } => source.help(),
             Self::From(from) => from.error.help(),
-            Self::Image { source, .. } => source.help(),
+            Self::Image { source, stage, .. } => match (stage, source.help()) {
+                (Some(stage), Some(help)) => {
+                    Some(format!("is the stage `{stage}` meant? if not: {help}"))
+                }
+                (Some(stage), None) => Some(format!("is the stage `{stage}` meant?")),
+                (None, help) => help,
+            },
             Self::Context { source, .. } => source.help(),
             Self::Execute(error) => error.help(),
             Self::Run(error) => error.help(),

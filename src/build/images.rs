@@ -51,9 +51,12 @@ impl Library<'_> {
                 ImageName::Registry(image) => {
                     let found = self.client.image(image, platform).await;
                     found.map(|found| Image::from(&*found)).map_err(|source| {
-                        let image = image.clone();
-                        let source = Box::new(source);
-                        Error::Image { image, source }
+                        let image = Box::new(image.clone());
+                        Error::Image {
+                            image,
+                            stage: None,
+                            source: Box::new(source),
+                        }
                     })
                 }
                 ImageName::Layout(layout) => {

@@ -33,6 +33,7 @@ mod reasons;
 mod removal;
 mod roots;
 mod schedule;
+mod sources;
 mod stage;
 mod unpack;
 mod work;
@@ -86,6 +87,7 @@ pub fn build(
         pins,
         states,
     } = prepared;
+    sources::check(&plan, &foreseen, &contexts)?;
     let mut isolation = isolate::select(&plan, &foreseen, options, interrupt)?;
     if let Some(isolation) = &isolation {
         isolate::check(isolation.isolation(), &plan, &foreseen, options)?;

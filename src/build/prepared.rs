@@ -102,10 +102,21 @@ pub fn prepare<'b>(
         epoch_time: epoch::time(&dockerfile, options, client.net(), means)?,
         ..options.plan.clone()
     };
-    let (bases, configs) = bases::fetch(&library, &dockerfile, &asked)?;
+    let or_stage = |error: Error| {
+        let stages = dockerfile.stages.iter();
+        error.suggest_stages(stages.filter_map(|stage| stage.name.as_deref()))
+    };
+    let (bases, configs) = bases::fetch(&library, &dockerfile, &asked).map_err(or_stage)?;
     let plan = plan::plan(&dockerfile, &asked, &configs)?;
+    let images = keys::images(&library, &plan).map_err(or_stage)?;
     let ignored = execute::ignored_sources(&plan, &context.ignore, &dockerfile.checks);
     report_findings(&plan, &ignored, &dockerfile)?;
+    for name in &options.no_cache_filter {
+        let mut stages = dockerfile.stages.iter();
+        if !stages.any(|stage| stage.name.as_ref() == Some(name)) {
+            warn!("--no-cache-filter {name} has no effect: no stage is called so");
+        }
+    }
     let contexts = Contexts::open(context, &plan, &options.plan.contexts, &options.git, means)?;
 
     let family = bases::family(&plan, &bases, options.image.family);
@@ -132,7 +143,6 @@ pub fn prepare<'b>(
                 epoch,
                 ignore: options.snapshot.ignore.texts().to_vec(),
             };
-            let images = keys::images(&library, &plan)?;
             pins = pins::pins(&plan, client.net(), options)?;
             let single = options.snapshot.single;
             let (keys, read) =

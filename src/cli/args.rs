@@ -4,6 +4,7 @@
 use super::Error;
 use super::table::{Flag, State};
 use super::values::Values;
+use crate::dockerfile::suggest;
 
 /// What the arguments say.
 #[derive(Debug)]
@@ -99,7 +100,11 @@ fn parse_long(
             parsed.help = true;
             return Ok(());
         }
-        return Err(Error::UnknownFlag(name.into()));
+        let names = table.iter().flat_map(|part| part.iter());
+        let listed = |flag: &&Flag| matches!(flag.state, State::Works | State::Holds(_));
+        let names = names.filter(listed).map(|flag| flag.name);
+        let (name, meant) = (name.to_owned(), suggest(name, names));
+        return Err(Error::UnknownFlag { name, meant });
     };
     let value = match value {
         Some(value) => value,
@@ -186,6 +191,20 @@ mod tests {
                 parts.extend(parsed.notices);
                 parts.join(" ")
             }
+        }
+    }
+
+    #[test]
+    fn what_is_probably_meant() {
+        #[rustfmt::skip] // a table keeps its columns
+        let cases = [
+            ("--destnation=a/b", Some("is `--destination` meant?")),
+            ("--build-args=a",   Some("is `--build-arg` meant?")),
+            ("--nonsense",       None),
+        ];
+        for (arg, want) in cases {
+            let error = parse(EXECUTOR, &[arg.to_owned()]).unwrap_err();
+            assert_eq!(error.help().as_deref(), want, "{arg}");
         }
     }
 

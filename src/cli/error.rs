@@ -9,8 +9,12 @@ use crate::log::{self, go_quote};
 pub enum Error {
     #[error("unknown command {} for \"executor\"", go_quote(.0))]
     UnknownCommand(String),
-    #[error("unknown flag: --{0}")]
-    UnknownFlag(String),
+    #[error("unknown flag: --{name}")]
+    UnknownFlag {
+        name: String,
+        /// The flag that is probably meant.
+        meant: Option<&'static str>,
+    },
     #[error("unknown shorthand flag: '{short}' in -{group}")]
     UnknownShort { short: char, group: String },
     #[error("bad flag syntax: {0}")]
@@ -122,6 +126,10 @@ impl Error {
     /// Returns what the user can do about it, if anything; printed after `help:`.
     pub fn help(&self) -> Option<String> {
         match self {
+            Self::UnknownFlag { meant, .. } => meant.map(|meant| format!("is `--{meant}` meant?")),
+            Self::Destination { text, .. } if text.contains("://") => Some(
+                "an image's name begins with the host, without `https://` and the like".to_owned(),
+            ),
             Self::Destination { source: None, .. } => Some(
                 "a destination is `repository[:tag]`; the digest follows from the image".into(),
             ),

@@ -37,7 +37,8 @@ pub use error::Error;
 pub use ignore_paths::{IgnorePaths, never_matches};
 pub use ignored::ignored_sources;
 pub use reads::{
-    Found, Hashes, State, files_of_copy, files_of_mount, state_of_copy, state_of_mount,
+    Found, Hashes, State, files_of_copy, files_of_mount, find_sources, state_of_copy,
+    state_of_mount,
 };
 pub use remote::{Means, Pinned, Remote, fetch, pin, source_time};
 pub use tree::{Owners, Tree};

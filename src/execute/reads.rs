@@ -43,6 +43,21 @@ pub fn files_of_copy(
     Ok(copied(step, Reader::new(tree, Some(hashes)))?.found())
 }
 
+/// Looks for what the source words of a COPY or ADD name.
+///
+/// # Errors
+/// [`Error::NotFound`], and those of patterns.
+pub fn find_sources(step: &CopyStep, tree: &Tree<'_>) -> Result<(), Error> {
+    for source in &step.sources {
+        match source {
+            CopySource::Path(word) if step.parents => drop(select(tree, word)?),
+            CopySource::Path(word) => drop(tree.candidates(word)?),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// Returns the state of the files that a COPY or ADD takes from `tree`.
 pub fn state_of_copy(step: &CopyStep, tree: &Tree<'_>) -> Result<State, Error> {
     Ok(copied(step, Reader::new(tree, None))?.found().state)

@@ -95,7 +95,8 @@ impl Explain for Error {
         match self {
             Self::Context(error) => error.help(),
             Self::Net(error) => error.help(),
-            Self::Secrets(_) | Self::Findings(_) | Self::Attest(_) => None,
+            Self::Secrets(error) => error.help(),
+            Self::Findings(_) | Self::Attest(_) => None,
             Self::Agents(error) => error.help(),
             Self::Registry(error) | Self::Permission(error) => error.help(),
             Self::Build { cause, .. } => cause.help(),

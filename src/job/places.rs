@@ -1,7 +1,9 @@
 //! Whether outputs can be written, as far as can be told before the work. Writes nothing.
 
 use std::io::{self, IsTerminal as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Access, AtFlags, CWD};
 
 use super::Error;
 use crate::cli::options::{Options, Output};
@@ -23,10 +25,10 @@ pub fn check(output: &Output) -> Result<(), Error> {
         &output.image_name_with_digest_file,
         &output.image_name_tag_with_digest_file,
     ];
-    let files = files
-        .into_iter()
-        .flatten()
-        .filter(|file| file.starts_with('/'));
+    let files = || {
+        let paths = files.iter().filter_map(|file| file.as_deref());
+        paths.filter(|file| file.starts_with('/')).map(Path::new)
+    };
     let exported = output
         .exports
         .iter()
@@ -40,7 +42,7 @@ pub fn check(output: &Output) -> Result<(), Error> {
         .into_iter()
         .chain(exported)
         .collect();
-    for file in files.map(Path::new).chain(archives.iter().copied()) {
+    for file in files().chain(archives.iter().copied()) {
         if file.is_dir() {
             return Err(refused("write to", file, io::ErrorKind::IsADirectory));
         }
@@ -53,11 +55,43 @@ pub fn check(output: &Output) -> Result<(), Error> {
         Export::Files(path) | Export::Layout(path) | Export::DockerLayout(path) => Some(path),
         _ => None,
     });
-    let mut directories = output.oci_layout_path.iter().chain(exported);
-    match directories.find(|path| path.exists() && !path.is_dir()) {
-        Some(path) => Err(refused("write to", path, io::ErrorKind::NotADirectory)),
-        None => Ok(()),
+    let directories: Vec<&Path> = output
+        .oci_layout_path
+        .iter()
+        .chain(exported)
+        .map(PathBuf::as_path)
+        .collect();
+    let mut wrong = directories.iter().copied();
+    if let Some(path) = wrong.find(|path| path.exists() && !path.is_dir()) {
+        return Err(refused("write to", path, io::ErrorKind::NotADirectory));
     }
+    files()
+        .chain(archives)
+        .chain(directories)
+        .try_for_each(can_be_made)
+}
+
+/// Checks that a path may be written to, or made where it is not there yet.
+fn can_be_made(path: &Path) -> Result<(), Error> {
+    let is_writable = |path: &Path| {
+        let write = Access::WRITE_OK;
+        rustix::fs::accessat(CWD, path, write, AtFlags::EACCESS)
+    };
+    if path.is_symlink() || is_writable(path).is_ok() {
+        return Ok(());
+    }
+    // what is a file may be replaced, what is missing is made below what is there
+    let mut above = path.ancestors().skip(usize::from(!path.is_dir()));
+    let Some(there) = above.find(|above| above.exists()) else {
+        return Ok(());
+    };
+    is_writable(there).map_err(|error| {
+        Error::Output(output::Error::Io {
+            action: "write to",
+            path: there.to_owned(),
+            source: error.into(),
+        })
+    })
 }
 
 /// Takes hold of standard output if an archive goes there.

@@ -125,7 +125,7 @@ impl Answer {
         let registry = &self.request.registry;
         match self.status.as_u16() {
             401 | 403 if self.credential == credentials::ANONYMOUS => Some(format!(
-                "no credentials were found for `{registry}`; if the repository is private, log in (`executor login {registry}`) or mount a Docker config file"
+                "no credentials were found for `{registry}`; if the repository is private, log in (`executor login {registry}`) or mount a Docker `config.json` where DOCKER_CONFIG points"
             )),
             401 | 403 => Some(format!(
                 "check that the credentials from {} are valid for `{}`",

@@ -37,6 +37,20 @@ pub enum Error {
     Read { path: PathBuf, cause: io::Error },
 }
 
+impl Error {
+    /// Returns what the user can do about it, if anything; printed after `help:`.
+    pub fn help(&self) -> Option<String> {
+        Some(match self {
+            Self::Unset { variable, .. } => {
+                format!(
+                    "give the executor the variable {variable}, or name another one with `env=`"
+                )
+            }
+            Self::Read { .. } => "`src=` names a file of this container: mount it there".to_owned(),
+        })
+    }
+}
+
 impl Secrets {
     /// Reads all secrets, so that later nobody can, and a source may be removed.
     ///

@@ -83,6 +83,9 @@ impl Error {
             ),
             Self::Cloud { source, .. } => source.help(),
             Self::NoHome => Some("set DOCKER_CONFIG to the directory of `config.json`".to_owned()),
+            Self::Config { .. } | Self::Auth { .. } => Some(
+                "repair it; `executor login REGISTRY` writes such a file".to_owned(),
+            ),
             _ => None,
         }
     }
