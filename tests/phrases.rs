@@ -11,6 +11,7 @@ fn kanikos_words_are_in_the_log() {
     let base = t.base();
     let url = Web::with("remote").url("/file?token=hidden");
     t.file("a", 0o644, "a\n");
+    t.file(".dockerignore", 0o644, "nothing\n");
     let archive = crafted::tar_of(&[Member {
         kind: EntryType::Regular,
         name: "inside",
@@ -50,8 +51,18 @@ fn kanikos_words_are_in_the_log() {
     let resolved = format!("Resolved base name of ${{BASE}} to {base}");
     let building = format!("Building stage '{base}' [idx: '1', base-idx: '-1']");
     let pushing = format!("Pushing image to {tag}");
+    let ignore = t.context().join(".dockerignore");
+    let ignore = format!("Using dockerignore file: {}", ignore.display());
+    let manifest = format!("Retrieving image manifest {base}");
+    let retrieving = format!(
+        "Retrieving image {base} from registry {}",
+        t.registry.host()
+    );
     let mut rest = messages.iter();
     for wanted in [
+        &ignore,
+        &manifest,
+        &retrieving,
         "Built cross stage deps: map[0:[/a]]",
         "Building stage 'scratch' [idx: '0', base-idx: '-1']",
         "No base image, nothing to extract",

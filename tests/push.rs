@@ -274,8 +274,11 @@ fn an_immutable_tag_is_an_error_or_none() {
     let destination = web.url("/app:1").replace("http://", "--destination=");
     t.build([&destination])
         .failed(1, "error pushing image: failed to push to destination");
-    t.build([destination.as_str(), "--push-ignore-immutable-tag-errors"])
+    let ignored = t
+        .build([destination.as_str(), "--push-ignore-immutable-tag-errors"])
         .succeeded();
+    let told = destination.replace("--destination=", "Immutable tag error ignored for ");
+    assert!(ignored.stderr.contains(&told), "{ignored}");
     let layout = t.path("kaniko/unpushed");
     let layout = fs_err::read_dir(layout).unwrap().next().unwrap();
     let layout = layout.unwrap().path();
