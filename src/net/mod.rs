@@ -82,7 +82,8 @@ impl Error {
     pub fn help(&self) -> Option<String> {
         match self {
             Self::Client { .. } => Some(
-                "check HTTP_PROXY, HTTPS_PROXY and the files named by --registry-certificate"
+                "check HTTP_PROXY, HTTPS_PROXY and the files named by --registry-certificate and --registry-client-cert; a client's \
+                 certificate must be one of X.509 version 3"
                     .to_owned(),
             ),
             Self::Get { source, .. } if is_plain(source) => Some(
