@@ -4,7 +4,7 @@ use tar::EntryType;
 
 use crate::images::{Unpacked, succeeded};
 use crate::support::container::{self, Capabilities};
-use crate::support::{Finished, Image, Sandbox, requires};
+use crate::support::{Finished, Image, Registry, Sandbox, requires};
 
 /// A Dockerfile that executes nothing, with owners, modes and stages.
 const NOTHING_RUNS: &str = "\
@@ -199,6 +199,37 @@ fn a_script_with_two_builds_in_one_container() {
     for number in ["1", "2"] {
         let image = Image::pull(&t.registry, &t.tag(&format!("app:{number}")));
         assert_eq!(image.text("own"), "/bin/sh\n");
+    }
+}
+
+#[test]
+fn credentials_are_hidden_wherever_they_are_mounted() {
+    requires!(container::possible(), "needs root, runc and overlayfs");
+    let t = Sandbox::with(Registry::basic_auth());
+    let config = t.path("config.json");
+    fs_err::write(&config, t.registry.docker_config()).unwrap();
+    let executor = Unpacked::of("executor");
+    #[rustfmt::skip] // a table keeps its columns
+    let cases = [
+        ("/kaniko/.docker/config.json",  ("", "")),
+        ("/kaniko/.docker/config.json",  ("KANIKO_DIR", "/other")),
+        ("/other/.docker/config.json",   ("KANIKO_DIR", "/other")),
+        ("/root/.docker/config.json",    ("", "")),
+        ("/secret/login/config.json",    ("DOCKER_CONFIG", "/secret/login")),
+        ("/secret/auth.json",            ("REGISTRY_AUTH_FILE", "/secret/auth.json")),
+    ];
+    for (mounted, (name, value)) in cases {
+        context(&t, &format!("FROM BASE\nRUN test ! -e {mounted}\n"));
+        let mut container = executor.container();
+        container.volume(&t.context(), "/workspace", true);
+        container.volume(&config, mounted, true);
+        if !name.is_empty() {
+            container.env.retain(|(other, _)| *other != name);
+            container.env.push((name, value.to_owned()));
+        }
+        let destination = format!("--destination={}", t.tag("app"));
+        let finished: Finished = container.run(executor.command(&[destination])).into();
+        assert_eq!(finished.code, Some(0), "{mounted} {value}\n{finished}");
     }
 }
 

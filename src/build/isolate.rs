@@ -42,6 +42,7 @@ pub fn select(
     let hide = options
         .work_dir
         .iter()
+        .chain(&options.isolation.hide)
         .map(|dir| LayerPath::clean(dir.as_os_str().as_encoded_bytes()))
         .collect();
     let work_dir = match &options.work_dir {

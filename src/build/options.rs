@@ -40,6 +40,8 @@ pub struct IsolationOptions {
     pub force: bool,
     /// `--allow security.insecure`
     pub allow_insecure: bool,
+    /// Where the container may have mounts that no command should see.
+    pub hide: Vec<PathBuf>,
 }
 
 /// What mounts of a `RUN` are made of.

@@ -39,6 +39,15 @@ pub fn credentials(asked: &options::Registry, kaniko_dir: Option<&Path>) -> Arc<
     }))
 }
 
+/// Returns where registry credentials may be mounted, but for what the work in `current_dir` lies in.
+fn mounted_credentials(current_dir: &Path) -> Vec<PathBuf> {
+    let places = credentials::mount_points(&environment()).into_iter();
+    let places = places.map(|place| current_dir.join(place));
+    places
+        .filter(|place| !current_dir.starts_with(place))
+        .collect()
+}
+
 /// Opens the store that builds share. One that cannot be had costs a warning: a build does without.
 pub fn store(asked: Option<shared::Options>) -> Option<SharedStore> {
     SharedStore::open(asked?).unwrap_or_else(|error| {
@@ -118,6 +127,7 @@ pub fn build(
             requested: given.isolation,
             force: given.force,
             allow_insecure: given.allow_insecure,
+            hide: mounted_credentials(&asked.current_dir),
         },
         mounts,
         no_cache_filter: given.no_cache_filter.clone(),

@@ -37,22 +37,46 @@ fn is_absent(error: &std::io::Error) -> bool {
 }
 
 fn places(environment: &Environment) -> Vec<PathBuf> {
-    let path = |name: &str| environment.get(name).map(PathBuf::from);
-    let below = |name| path(name).map(|dir| dir.join(".docker"));
-    let docker = [path("DOCKER_CONFIG"), below("KANIKO_DIR"), below("HOME")];
-    let docker = docker.into_iter().flatten();
-    let mut places: Vec<PathBuf> = docker.map(|dir| dir.join("config.json")).collect();
-    places.extend(path("REGISTRY_AUTH_FILE"));
-    places.extend(path("XDG_RUNTIME_DIR").map(|dir| dir.join("containers/auth.json")));
-    let config = path("XDG_CONFIG_HOME").or_else(|| path("HOME").map(|home| home.join(".config")));
-    places.extend(config.map(|dir| dir.join("containers/auth.json")));
-    places
+    let (docker, podman) = (docker_dirs(environment), podman_dirs(environment));
+    let docker = docker.into_iter().map(|dir| dir.join("config.json"));
+    let podman = podman.into_iter().map(|dir| dir.join("auth.json"));
+    docker.chain(auth_file(environment)).chain(podman).collect()
+}
+
+/// Returns where users mount credentials: the directories in which they are looked for, and the one file that has a name of its own.
+pub fn mount_points(environment: &Environment) -> Vec<PathBuf> {
+    let dirs = docker_dirs(environment).into_iter();
+    let dirs = dirs.chain(podman_dirs(environment));
+    dirs.chain(auth_file(environment)).collect()
+}
+
+fn docker_dirs(environment: &Environment) -> Vec<PathBuf> {
+    let below = |name| variable(environment, name).map(|dir| dir.join(".docker"));
+    let given = variable(environment, "DOCKER_CONFIG");
+    let dirs = [given, below("KANIKO_DIR"), below("HOME")];
+    dirs.into_iter().flatten().collect()
+}
+
+fn auth_file(environment: &Environment) -> Option<PathBuf> {
+    variable(environment, "REGISTRY_AUTH_FILE")
+}
+
+fn podman_dirs(environment: &Environment) -> Vec<PathBuf> {
+    let in_home = || variable(environment, "HOME").map(|home| home.join(".config"));
+    let config = variable(environment, "XDG_CONFIG_HOME").or_else(in_home);
+    let dirs = [variable(environment, "XDG_RUNTIME_DIR"), config];
+    let dirs = dirs.into_iter().flatten();
+    dirs.map(|dir| dir.join("containers")).collect()
+}
+
+fn variable(environment: &Environment, name: &str) -> Option<PathBuf> {
+    environment.get(name).map(PathBuf::from)
 }
 
 /// Returns the path of Docker's own config file, which `login` writes.
 pub(super) fn docker(environment: &Environment) -> Option<PathBuf> {
-    let path = |name: &str| environment.get(name).map(PathBuf::from);
-    let directory = path("DOCKER_CONFIG").or_else(|| path("HOME").map(|home| home.join(".docker")));
+    let in_home = || variable(environment, "HOME").map(|home| home.join(".docker"));
+    let directory = variable(environment, "DOCKER_CONFIG").or_else(in_home);
     directory.map(|directory| directory.join("config.json"))
 }
 

@@ -34,6 +34,7 @@ use error::Malformed;
 use helper::Helper;
 use provider::{Leases, Provider};
 
+pub use discover::mount_points;
 pub use error::Error;
 
 /// What authenticates us to a registry.
