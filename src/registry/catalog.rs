@@ -1,5 +1,7 @@
 //! What a repository holds, and taking it away.
 
+use std::collections::BTreeSet;
+
 use reqwest::header::{CONTENT_LENGTH, HeaderMap, LINK};
 use reqwest::{Method, StatusCode};
 use serde::Deserialize;
@@ -19,8 +21,32 @@ struct Tags {
 
 /// What one page of tags may have.
 const PAGE_LIMIT: u64 = 8 << 20;
+/// What a whole list may have.
+const LIST_LIMIT: u64 = 256 << 20;
+const PAGES: usize = 10_000;
 /// Tags a page; registries may give fewer.
 const PAGE_TAGS: u32 = 1000;
+
+/// The pages that were read: a list may have many, but each once, and not more than anybody could use.
+#[derive(Default)]
+struct Pages {
+    followed: BTreeSet<String>,
+    size: u64,
+}
+
+impl Pages {
+    /// Goes on to the page at a path, after one of so many bytes.
+    fn turn(&mut self, path: &str, size: usize) -> Result<(), &'static str> {
+        self.size += size as u64;
+        if !self.followed.insert(path.to_owned()) {
+            return Err("a page names one that came before as the next");
+        }
+        match self.followed.len() > PAGES || self.size > LIST_LIMIT {
+            true => Err("its pages have no end"),
+            false => Ok(()),
+        }
+    }
+}
 
 impl Client {
     /// Lists the tags of a repository; one that is not there has none.
@@ -31,6 +57,7 @@ impl Client {
         let name = &repository.repository;
         let mut target = Target::Path(format!("/v2/{name}/tags/list?n={PAGE_TAGS}"));
         let mut tags = Vec::new();
+        let mut pages = Pages::default();
         loop {
             let scope = Scope::pull(name);
             let request = Request::new(&repository.registry, scope, Method::GET, target);
@@ -49,10 +76,15 @@ impl Client {
             let page = page.tags.unwrap_or_default();
             let is_last = page.is_empty();
             tags.extend(page);
-            match next(&headers).filter(|_| !is_last) {
-                Some(path) => target = Target::Path(path),
-                None => return Ok(tags),
-            }
+            let Some(path) = next(&headers).filter(|_| !is_last) else {
+                return Ok(tags);
+            };
+            let turned = pages.turn(&path, bytes.len());
+            turned.map_err(|reason| Error::EndlessList {
+                repository: repository.name(),
+                reason,
+            })?;
+            target = Target::Path(path);
         }
     }
 
@@ -92,6 +124,45 @@ fn next(headers: &HeaderMap) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::registry::testing::{Reply, Scripted, client, net};
+
+    #[test]
+    fn a_list_that_goes_round_in_circles_ends() {
+        let page = |next: &str| {
+            let link = format!("</v2/a/tags/list?page={next}>; rel=\"next\"");
+            Reply::new(200)
+                .header("Link", link)
+                .body(r#"{"tags":["t"]}"#)
+        };
+        let server = Scripted::start(move |request, _| match request.path.split_once("page=") {
+            Some((_, "1")) => page("2"),
+            Some(_) => page("1"),
+            None if request.path == "/v2/" => Reply::new(200),
+            None => page("1"),
+        });
+        let net = net();
+        let repository = server.image("a");
+        let error = net
+            .block_on(client(&net, &[]).tags(&repository))
+            .unwrap_err();
+        let told = error.to_string();
+        assert!(told.contains("names one that came before"), "{told}");
+        assert!(told.contains(&repository.name()), "{told}");
+        assert!(error.help().is_some());
+        assert_eq!(server.lines().len(), 3);
+    }
+
+    #[test]
+    fn pages_have_an_end() {
+        let turns = |size: usize| {
+            let mut pages = Pages::default();
+            (0..)
+                .take_while(|page: &u32| pages.turn(&page.to_string(), size).is_ok())
+                .count()
+        };
+        assert_eq!(turns(100), PAGES);
+        assert_eq!(turns(16 << 20), 16);
+    }
 
     #[test]
     fn where_the_next_page_is() {

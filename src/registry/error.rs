@@ -45,6 +45,11 @@ pub enum Error {
         request: Box<RequestLine>,
         reason: String,
     },
+    #[error("the list of tags of `{repository}` cannot be had: {reason}")]
+    EndlessList {
+        repository: String,
+        reason: &'static str,
+    },
     #[error("registry `{registry}` sends credentials to `{realm}`: {reason}")]
     Realm {
         registry: String,
@@ -227,6 +232,9 @@ impl Error {
             }),
             Self::WebPage { .. } => Some(
                 "is that address a registry? a proxy or a page to log in at may stand before it".to_owned(),
+            ),
+            Self::EndlessList { .. } => Some(
+                "this is what the registry, or a proxy before it, answers; registries have ways of their own to remove old tags".to_owned(),
             ),
             Self::KeptDamaged { .. } => Some(
                 "nobody can pull that blob until it is removed from the registry's storage; another --compression-level makes another blob of the same layer".to_owned(),
