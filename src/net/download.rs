@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::{self, BufReader, Read};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes};
 use flate2::bufread::MultiGzDecoder;
@@ -16,6 +16,7 @@ use reqwest::{Client, Request, Response, StatusCode};
 use tokio::sync::mpsc;
 use url::Url;
 
+use super::pace::{Least, PROGRESS, Pace};
 use super::redact::redacted;
 use super::retry::{Backoff, Retry, is_transient, retry_after};
 use super::{Error, Net, Profile, Secret};
@@ -35,6 +36,8 @@ pub struct Get {
     pub body: Option<Bytes>,
     pub profile: Profile,
     pub retry: Retry,
+    /// Not for the answer to a question: who works on it says so now and then.
+    pub least: Least,
     pub sign: Option<Sign>,
 }
 
@@ -64,6 +67,7 @@ impl Get {
                 attempts: 5,
                 ..Retry::DEFAULT
             },
+            least: Least::DEFAULT,
             sign: None,
         }
     }
@@ -126,6 +130,7 @@ impl Asking {
         let pump = Pump {
             total: download.size,
             validator: validator(response.headers()),
+            pace: Pace::new(self.get.least),
             asking: self,
             received: 0,
             sender,
@@ -204,6 +209,14 @@ impl Asking {
         }
     }
 
+    fn slow(&self, received: u64) -> Error {
+        Error::Slow {
+            url: self.shown(),
+            received,
+            within: self.get.least.within,
+        }
+    }
+
     fn stalled(&self) -> Error {
         Error::Stalled {
             url: self.shown(),
@@ -224,6 +237,7 @@ struct Pump {
     total: Option<u64>,
     validator: Option<HeaderValue>,
     received: u64,
+    pace: Pace,
     sender: mpsc::Sender<Result<Bytes, Error>>,
 }
 
@@ -245,8 +259,8 @@ impl Pump {
 
     async fn transfer(&mut self, mut response: Response) -> Result<(), Stop> {
         let mut skip = 0;
+        let mut before = 0;
         loop {
-            let before = self.received;
             let error = match self.pass_on(&mut response, &mut skip).await {
                 Err(Stop::Failed(error)) => error,
                 result => return result,
@@ -257,7 +271,8 @@ impl Pump {
             if self.asking.get.body.is_some() {
                 return Err(Stop::Failed(error));
             }
-            if self.received > before {
+            if self.received - before >= PROGRESS {
+                before = self.received;
                 self.asking.backoff.reset();
             }
             let Some(delay) = self.asking.backoff.next(None) else {
@@ -282,6 +297,7 @@ impl Pump {
 
     async fn pass_on(&mut self, response: &mut Response, skip: &mut u64) -> Result<(), Stop> {
         loop {
+            let asked = Instant::now();
             let piece = match tokio::time::timeout(STALL_LIMIT, response.chunk()).await {
                 Ok(Ok(Some(piece))) => piece,
                 Ok(Ok(None)) => return Ok(()),
@@ -289,6 +305,11 @@ impl Pump {
                 Err(_) => return Err(Stop::Failed(self.asking.stalled())),
             };
             let mut piece = piece;
+            if let Some(received) = self.pace.too_few(piece.len(), asked.elapsed())
+                && self.asking.get.body.is_none()
+            {
+                return Err(Stop::Failed(self.asking.slow(received)));
+            }
             let skipped = (*skip).min(piece.len() as u64);
             piece.advance(usize::try_from(skipped).expect("a part of the piece"));
             *skip -= skipped;

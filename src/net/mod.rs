@@ -6,6 +6,7 @@
 pub mod download;
 pub mod environment;
 pub mod http;
+pub mod pace;
 pub mod percent;
 pub mod redact;
 pub mod retry;
@@ -68,6 +69,12 @@ pub enum Error {
     },
     #[error("GET {url}: nothing received for {} s", .limit.as_secs())]
     Stalled { url: String, limit: Duration },
+    #[error("GET {url}: no more than {received} bytes came in {} s", .within.as_secs())]
+    Slow {
+        url: String,
+        received: u64,
+        within: Duration,
+    },
     #[error("GET {url}: the connection broke after {received} bytes, and the rest cannot be had")]
     Changed { url: String, received: u64 },
     #[error("{request} answered {status}")]
@@ -95,6 +102,10 @@ impl Error {
                  directory by SSL_CERT_DIR; flags about registries are about registries only"
                     .to_owned(),
             ),
+            Self::Stalled { .. } | Self::Slow { .. } | Self::Changed { .. } => Some(
+                "try again; if it stays so, the server or what is between here and there is too slow, or broken"
+                    .to_owned(),
+            ),
             _ => None,
         }
     }
@@ -116,6 +127,7 @@ impl Error {
             | Self::Get { url, .. }
             | Self::Sign { url, .. }
             | Self::Stalled { url, .. }
+            | Self::Slow { url, .. }
             | Self::Changed { url, .. } => Some(url),
             _ => None,
         }
@@ -128,7 +140,7 @@ impl Error {
                 let definite = is_certificate(source) || is_plain(source);
                 !source.is_builder() && !source.is_redirect() && !definite
             }
-            Self::Stalled { .. } => true,
+            Self::Stalled { .. } | Self::Slow { .. } => true,
             _ => false,
         }
     }

@@ -17,6 +17,7 @@ use super::auth::Scope;
 use super::client::{Client, Request, Target};
 use super::pull::MIRROR_ATTEMPTS;
 use super::{Error, transfer};
+use crate::net::pace::PROGRESS;
 use crate::net::retry::Backoff;
 use crate::store::SharedStore;
 use crate::store::shared::Keeping;
@@ -217,8 +218,8 @@ impl Pump {
     /// Asks for the blob, and again for the rest of it, until all of it was passed on.
     async fn transfer(&mut self) -> Result<(), Stop> {
         let mut backoff = self.backoff();
+        let mut before = 0;
         loop {
-            let before = self.received;
             match self.attempt().await {
                 Err(Stop::Failed(error))
                     if error.status() == Some(StatusCode::RANGE_NOT_SATISFIABLE) =>
@@ -226,7 +227,8 @@ impl Pump {
                     return Err(self.wrong_size().into()); // there is no more than what came
                 }
                 Err(Stop::Failed(error)) if error.is_transient() => {
-                    if self.received > before {
+                    if self.received - before >= PROGRESS {
+                        before = self.received;
                         backoff.reset();
                     }
                     let Some(delay) = backoff.next(error.retry_after()) else {
@@ -293,9 +295,10 @@ impl Pump {
         if self.received == self.descriptor.size && self.received > 0 {
             return Ok(()); // it broke off behind the last byte
         }
-        let (mut response, line) = self.request().await?;
+        let (response, line) = self.request().await?;
         let mut skip = self.skip(&response, &line)?;
-        while let Some(mut piece) = transfer::chunk(&mut response, &line).await? {
+        let mut pieces = transfer::Pieces::new(response, &line);
+        while let Some(mut piece) = pieces.next().await? {
             let skipped = skip.min(piece.len() as u64);
             piece.advance(usize::try_from(skipped).expect("a part of the piece"));
             skip -= skipped;

@@ -30,6 +30,12 @@ pub enum Error {
         request: Box<RequestLine>,
         limit: Duration,
     },
+    #[error("{request}: no more than {received} bytes came in {} seconds", .within.as_secs())]
+    Slow {
+        request: Box<RequestLine>,
+        received: u64,
+        within: Duration,
+    },
     #[error("{request}: the answer is longer than {limit} bytes")]
     TooLong {
         request: Box<RequestLine>,
@@ -154,7 +160,7 @@ impl Error {
                 let definite = source.is_builder() || source.is_redirect();
                 !definite && tls_error(source).is_none()
             }
-            Self::Stalled { .. } | Self::BrokenOff { .. } => true,
+            Self::Stalled { .. } | Self::Slow { .. } | Self::BrokenOff { .. } => true,
             Self::WrongSize { expected, got, .. } => got < expected, // it broke off without a word
             _ => false,
         }
@@ -244,6 +250,10 @@ impl Error {
             Self::Tls { source, .. } => source.help(),
             Self::Realm { .. } => Some(
                 "a token server must be reachable over https and have a public address or name"
+                    .to_owned(),
+            ),
+            Self::Stalled { .. } | Self::Slow { .. } | Self::BrokenOff { .. } => Some(
+                "try again, or elsewhere (--registry-mirror); the registry, or what is between here and there, is too slow, or broken"
                     .to_owned(),
             ),
             error if error.is_damage() => Some(

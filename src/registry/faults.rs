@@ -163,6 +163,15 @@ fn a_broken_blob_is_resumed_where_it_broke() {
 }
 
 #[test]
+fn a_byte_at_a_time_is_no_progress() {
+    let bytes = noise(1, 1000);
+    let (net, kept) = (net(), bytes.clone());
+    let server = open(move |request, _| ranged(request, &kept).cut(1));
+    pull(&net, &server, &descriptor(&bytes)).unwrap_err();
+    assert_eq!(server.log().len(), 1 + ATTEMPTS as usize);
+}
+
+#[test]
 fn a_server_without_ranges_serves_too() {
     let bytes = noise(2, 200_000);
     let (net, kept) = (net(), bytes.clone());

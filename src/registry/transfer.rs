@@ -1,13 +1,14 @@
 //! One HTTP exchange: waiting for an answer, judging it, and reading a body of limited size.
 
 use std::future::Future;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use reqwest::header::RETRY_AFTER;
 use reqwest::{Method, Response};
 use url::Url;
 
+use crate::net::pace::{Least, Pace};
 use crate::net::redact::redacted;
 
 use super::Error;
@@ -16,6 +17,7 @@ use crate::net::retry::retry_after;
 
 /// Nothing received for this long means that the connection is dead.
 pub(super) const STALL_LIMIT: Duration = Duration::from_secs(120);
+const LEAST: Least = Least::DEFAULT;
 const ERROR_LIMIT: u64 = 64 << 10;
 
 pub(super) fn line(registry: &str, repository: &str, method: &Method, url: &Url) -> RequestLine {
@@ -65,12 +67,13 @@ pub(super) async fn check(
 
 /// Reads a whole body.
 pub(super) async fn read(
-    mut response: Response,
+    response: Response,
     line: &RequestLine,
     limit: u64,
 ) -> Result<Bytes, Error> {
+    let mut pieces = Pieces::new(response, line);
     let mut body = BytesMut::new();
-    while let Some(chunk) = chunk(&mut response, line).await? {
+    while let Some(chunk) = pieces.next().await? {
         if (body.len() + chunk.len()) as u64 > limit {
             return Err(Error::TooLong {
                 request: Box::new(line.clone()),
@@ -82,14 +85,39 @@ pub(super) async fn read(
     Ok(body.freeze())
 }
 
-/// Reads the next piece of a body.
-pub(super) async fn chunk(
-    response: &mut Response,
-    line: &RequestLine,
-) -> Result<Option<Bytes>, Error> {
-    match tokio::time::timeout(STALL_LIMIT, response.chunk()).await {
-        Ok(result) => result.map_err(|source| transport(line, source)),
-        Err(_) => Err(stalled(line)),
+/// A body piece by piece.
+pub(super) struct Pieces<'l> {
+    response: Response,
+    line: &'l RequestLine,
+    pace: Pace,
+}
+
+impl<'l> Pieces<'l> {
+    pub(super) fn new(response: Response, line: &'l RequestLine) -> Self {
+        let pace = Pace::new(LEAST);
+        Self {
+            response,
+            line,
+            pace,
+        }
+    }
+
+    /// Waits for the next piece; one that does not come, or comes too slowly, is an error.
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Error> {
+        let asked = Instant::now();
+        let piece = match tokio::time::timeout(STALL_LIMIT, self.response.chunk()).await {
+            Ok(result) => result.map_err(|source| transport(self.line, source))?,
+            Err(_) => return Err(stalled(self.line)),
+        };
+        let size = piece.as_ref().map_or(0, Bytes::len);
+        match self.pace.too_few(size, asked.elapsed()) {
+            Some(received) if piece.is_some() => Err(Error::Slow {
+                request: Box::new(self.line.clone()),
+                received,
+                within: LEAST.within,
+            }),
+            _ => Ok(piece),
+        }
     }
 }
 

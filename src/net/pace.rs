@@ -1,0 +1,113 @@
+//! How slowly a body may come.
+
+use std::time::Duration;
+
+/// So many bytes must come while they are waited for so long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Least {
+    pub bytes: u64,
+    pub within: Duration,
+}
+
+impl Least {
+    /// For what a server has lying ready: half a kilobyte a second is nothing that anybody would wait for.
+    pub const DEFAULT: Self = Self {
+        bytes: PROGRESS,
+        within: Duration::from_secs(120),
+    };
+}
+
+/// A connection that brought less than this before it broke is as good as one that brought nothing.
+pub const PROGRESS: u64 = 64 << 10;
+
+/// Watches one body. Time in which nobody asks for more does not count.
+#[derive(Debug)]
+pub struct Pace {
+    least: Least,
+    waited: Duration,
+    bytes: u64,
+}
+
+impl Pace {
+    pub fn new(least: Least) -> Self {
+        Self {
+            least,
+            waited: Duration::ZERO,
+            bytes: 0,
+        }
+    }
+
+    /// Counts bytes and the wait for them; returns how many came all that time if they were too few.
+    pub fn too_few(&mut self, bytes: usize, waited: Duration) -> Option<u64> {
+        self.waited += waited;
+        self.bytes += bytes as u64;
+        if self.waited < self.least.within {
+            return None;
+        }
+        let bytes = std::mem::take(&mut self.bytes);
+        self.waited = Duration::ZERO;
+        (bytes < self.least.bytes).then_some(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader, Write};
+
+    use super::*;
+    use crate::net::retry::Retry;
+    use crate::net::{Get, Net, Options};
+
+    #[test]
+    fn a_body_that_drips_is_given_up() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            let mut stream = listener.accept().unwrap().0;
+            let request = BufReader::new(&stream).lines().map(Result::unwrap);
+            request.take_while(|line| !line.is_empty()).for_each(drop);
+            let head = "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n";
+            let mut sent = stream.write_all(head.as_bytes());
+            while sent.is_ok() {
+                std::thread::sleep(Duration::from_millis(1));
+                sent = stream.write_all(b"x");
+            }
+        });
+        let net = Net::new(Options { http1_only: false }).unwrap();
+        let mut get = Get::new(url.parse().unwrap());
+        get.least = Least {
+            bytes: 1_000_000,
+            within: Duration::from_millis(50),
+        };
+        get.retry = Retry {
+            attempts: 1,
+            ..Retry::DEFAULT
+        };
+        let download = net.get(&get).unwrap();
+        let error = std::io::copy(&mut { download }, &mut std::io::sink()).unwrap_err();
+        assert!(error.to_string().contains("no more than"), "{error}");
+    }
+
+    #[test]
+    fn too_few_bytes_in_too_much_time() {
+        type Case<'a> = (&'a [(usize, u64)], Option<u64>);
+        #[rustfmt::skip] // a table keeps its columns
+        let cases: [Case<'_>; 6] = [
+            // bytes and seconds
+            (&[(1, 59), (1, 59)],               None),
+            (&[(1, 59), (1, 59), (1, 59)],      Some(3)),
+            (&[(0, 120)],                       Some(0)),
+            (&[(65_535, 1), (1, 119)],          None),
+            (&[(65_536, 120), (9, 119)],        None),
+            (&[(65_536, 120), (9, 120)],        Some(9)),
+        ];
+        for (pieces, want) in cases {
+            let mut pace = Pace::new(Least::DEFAULT);
+            let mut found = None;
+            for (bytes, seconds) in pieces {
+                found = found.or(pace.too_few(*bytes, Duration::from_secs(*seconds)));
+            }
+            assert_eq!(found, want, "{pieces:?}");
+        }
+    }
+}
