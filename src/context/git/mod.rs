@@ -17,6 +17,7 @@ mod wire;
 
 mod lfs;
 mod pkt_line;
+mod talk;
 
 use std::io::{self, Write as _};
 use std::path::Path;

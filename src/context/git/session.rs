@@ -4,15 +4,18 @@
 //! git's `gitprotocol-v2` and `gitprotocol-pack` (versions 0 and 1).
 
 use std::io::{self, Read, Write};
+use std::time::Instant;
 
 use super::address::Address;
 use super::pkt_line::{self, DELIMITER, FLUSH, Frame};
 use super::reference::{Listing, Reference, value};
+use super::talk::{PACK, Talk, endless};
 use super::web::Web;
 use super::wire::{self, Wire};
 use super::{Access, Error, ssh};
 use crate::log::transfer::Transfer;
 use crate::net::Net;
+use crate::net::pace::Pace;
 
 /// Where a repository is and who asks for it.
 #[derive(Debug, Clone)]
@@ -103,6 +106,7 @@ impl<'n> Remote<'n> {
 
     /// Reads what a server says first.
     fn greeting(&self, answer: &mut dyn Read) -> Result<Server, Error> {
+        let answer = &mut Talk::new(answer);
         let mut listing = Listing::default();
         let mut is_empty = true;
         loop {
@@ -152,6 +156,7 @@ impl<'n> Remote<'n> {
 
     /// Reads lines to the end of a message.
     fn lines(&self, answer: &mut dyn Read) -> Result<Vec<String>, Error> {
+        let answer = &mut Talk::new(answer);
         let mut lines = Vec::new();
         loop {
             match self.read(answer)?.as_ref().map(Frame::text) {
@@ -292,6 +297,7 @@ impl Session<'_> {
 impl Remote<'_> {
     /// Reads the second version's sections up to the one with the pack.
     fn until_pack(&self, answer: &mut dyn Read) -> Result<Vec<String>, Error> {
+        let answer = &mut Talk::new(answer);
         let mut shallow = Vec::new();
         loop {
             let frame = self.read(answer)?.ok_or_else(|| self.protocol())?;
@@ -330,20 +336,25 @@ impl Remote<'_> {
         pack: &mut dyn Write,
         transfer: &Transfer,
     ) -> Result<(), Error> {
+        let mut pace = Pace::new(PACK);
         loop {
+            let asked = Instant::now();
             let Some(frame) = self.read(answer)? else {
                 return Err(self.protocol());
             };
             let Frame::Data(data) = frame else {
                 return Ok(());
             };
-            match data.split_first() {
-                Some((1, bytes)) => {
-                    transfer.add(bytes.len() as u64);
-                    pack.write_all(bytes).map_err(Error::Write)?;
-                }
+            let bytes = match data.split_first() {
+                Some((1, bytes)) => bytes,
                 Some((3, text)) => return Err(self.refused(&String::from_utf8_lossy(text))),
-                _ => {}
+                _ => &[],
+            };
+            transfer.add(bytes.len() as u64);
+            pack.write_all(bytes).map_err(Error::Write)?;
+            if pace.too_few(bytes.len(), asked.elapsed()).is_some() {
+                let after = format!("{} s", PACK.within.as_secs());
+                return Err(self.broken(endless(after)));
             }
         }
     }

@@ -12,12 +12,14 @@ mod settings;
 use std::fmt;
 use std::io::{self, Read};
 use std::path::PathBuf;
+use std::time::Instant;
 
 use bytes::{Buf, Bytes};
 use russh::client::{self, Msg};
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
 
 use super::address::Place;
+use super::talk::{PATIENCE, endless};
 use super::wire::{STALL_LIMIT, Wire, stalled};
 use crate::net::Net;
 use login::Judge;
@@ -168,17 +170,21 @@ pub fn connect<'n>(
             .map_err(talk)?;
         let program = format!("git-upload-pack {}", quoted(&place.path));
         input.exec(true, program).await.map_err(talk)?;
-        loop {
-            match tokio::time::timeout(STALL_LIMIT, output.wait()).await {
-                Ok(Some(ChannelMsg::Success)) => break,
-                Ok(Some(ChannelMsg::Failure | ChannelMsg::Close) | None) => {
-                    return Err(Error::NoProgram { host });
+        let is_started = async {
+            loop {
+                match output.wait().await {
+                    Some(ChannelMsg::Success) => return true,
+                    Some(ChannelMsg::Failure | ChannelMsg::Close) | None => return false,
+                    Some(_) => {}
                 }
-                Ok(Some(_)) => {}
-                Err(_) => {
-                    let source = stalled();
-                    return Err(Error::Connect { host, source });
-                }
+            }
+        };
+        match tokio::time::timeout(STALL_LIMIT, is_started).await {
+            Ok(true) => {}
+            Ok(false) => return Err(Error::NoProgram { host }),
+            Err(_) => {
+                let source = stalled();
+                return Err(Error::Connect { host, source });
             }
         }
         Ok(Channel {
@@ -202,7 +208,11 @@ fn quoted(word: &str) -> String {
 impl Channel<'_> {
     /// Waits for the next piece of the program's answer; nothing at its end.
     fn fill(&mut self) -> io::Result<()> {
+        let begin = Instant::now();
         while self.piece.is_empty() && !self.has_ended {
+            if begin.elapsed() > PATIENCE {
+                return Err(endless(format!("{} s", PATIENCE.as_secs())));
+            }
             let output = &mut self.output;
             let message = async { tokio::time::timeout(STALL_LIMIT, output.wait()).await };
             match self.net.block_on(message).map_err(|_| stalled())? {
@@ -236,7 +246,8 @@ impl Wire for Channel<'_> {
     }
 
     fn said(&mut self) -> Option<String> {
-        while !self.has_ended {
+        let begin = Instant::now();
+        while !self.has_ended && begin.elapsed() < STALL_LIMIT {
             self.piece.clear();
             if self.fill().is_err() {
                 break;
