@@ -203,7 +203,7 @@ impl Walk<'_> {
 
 /// The directories from a start down to the current one, only the innermost of which are held open.
 #[derive(Default)]
-pub(super) struct Descent(Vec<Dir>);
+pub(crate) struct Descent(Vec<Dir>);
 
 struct Dir {
     fd: Option<OwnedFd>,

@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use crate::layer::LayerPath;
 use crate::rootfs;
 
-const DIRECTORY: OFlags = OFlags::RDONLY
+pub(super) const DIRECTORY: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);

@@ -10,6 +10,7 @@ use std::os::fd::AsFd;
 use super::container::Container;
 use super::journal::Header;
 use super::metadata::Metadata;
+use super::search::{Next, search};
 use super::{dir, namespace};
 use crate::layer::LayerPath;
 
@@ -90,7 +91,7 @@ pub(super) fn find(container: &Container, header: &Header) -> io::Result<Found> 
             break;
         }
         searched = true;
-        search(container, &own, &kept, &LayerPath::root(), &mut paths)?;
+        look_everywhere(container, &own, &kept, &mut paths)?;
         paths.retain(|path| !pinned.contains_key(path));
     }
     // What stays without being mounted went with the directory it is in.
@@ -122,24 +123,23 @@ fn child_dirs(handle: impl AsFd, path: &LayerPath) -> io::Result<Vec<(LayerPath,
     Ok(children)
 }
 
-/// Looks for directories of the container anywhere below `path`, and collects them with those above them.
-fn search(
+/// Looks for directories of the container anywhere, and collects them with those above them.
+fn look_everywhere(
     container: &Container,
     own: &BTreeMap<dir::Identity, &LayerPath>,
     kept: &BTreeSet<LayerPath>,
-    path: &LayerPath,
     found: &mut BTreeSet<LayerPath>,
 ) -> io::Result<()> {
-    let handle = dir::open(&container.root, path)?;
-    for (child, identity) in child_dirs(handle, path)? {
-        if kept.contains(&child) {
-            continue;
+    search(&container.root, |path, seen| {
+        if !seen.is_dir() || kept.iter().any(|kept| kept.as_bytes() == path) {
+            return Next::Past;
         }
-        if own.contains_key(&identity) {
-            found.extend(child.ancestors());
-            found.insert(child.clone());
+        if own.contains_key(&seen.identity) {
+            let path = LayerPath::clean(path);
+            found.extend(path.ancestors());
+            found.insert(path);
         }
-        search(container, own, kept, &child, found)?;
-    }
+        Next::Into
+    })?;
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! RUN mounts in place: what a command is to find at a path is renamed there from the work directory, and back.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use rustix::fs::{self, Mode};
 use rustix::io::Errno;
@@ -11,6 +11,7 @@ use super::container::Container;
 use super::dir::{self, Identity};
 use super::journal::path_as_text;
 use super::metadata::Metadata;
+use super::search::{Next, search};
 use crate::layer::LayerPath;
 
 /// Where that is which was at a target before, by the graft's number.
@@ -109,7 +110,7 @@ impl Graft {
             let at_target = dir::look(&container.root, &self.target)?.is_some_and(is_it);
             let found = match at_target {
                 true => Some(self.target.clone()),
-                false => self.search(container, &container.root, &LayerPath::root())?,
+                false => self.search(container)?,
             };
             // A command may also have removed it.
             if let Some(found) = found {
@@ -148,28 +149,17 @@ impl Graft {
     }
 
     /// Looks for it on the root's filesystem, the work directory left out.
-    fn search(
-        &self,
-        container: &Container,
-        handle: impl AsFd,
-        path: &LayerPath,
-    ) -> io::Result<Option<LayerPath>> {
-        for name in dir::names(&handle)? {
-            let child = path.join(&name);
-            let Some(seen) = dir::look_at(&handle, &name)? else {
-                continue;
-            };
+    fn search(&self, container: &Container) -> io::Result<Option<LayerPath>> {
+        search(&container.root, |path, seen| {
             if seen.identity == self.identity {
-                return Ok(Some(child));
+                return Next::Found;
             }
-            if seen.is_dir() && seen.identity.0 == self.identity.0 && child != container.work_path {
-                let below = dir::open(&handle, &LayerPath::clean(&name))?;
-                if let Some(found) = self.search(container, below, &child)? {
-                    return Ok(Some(found));
-                }
+            let is_here = seen.identity.0 == self.identity.0;
+            match is_here && path != container.work_path.as_bytes() {
+                true => Next::Into,
+                false => Next::Past,
             }
-        }
-        Ok(None)
+        })
     }
 }
 

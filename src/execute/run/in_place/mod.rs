@@ -30,6 +30,7 @@ mod metadata;
 mod mounts;
 mod plan;
 mod processes;
+mod search;
 mod session;
 #[cfg(test)]
 mod tests;
