@@ -134,6 +134,13 @@ fn a_blob_that_is_not_what_was_promised_stops_the_build() {
             "{what}: {finished}"
         );
         assert_eq!(t.registry.tags("app"), [""; 0], "{what}");
+        assert!(finished.stderr.contains("help: "), "{what}: {finished}");
+        assert!(
+            finished
+                .stderr
+                .contains("push that image again, or take it from elsewhere"),
+            "{what}: {finished}"
+        );
     }
     let t = Sandbox::new();
     let base = crafted::push(&t.registry, "base", &blob, &Digest::of(b"another tar"));
@@ -141,7 +148,9 @@ fn a_blob_that_is_not_what_was_promised_stops_the_build() {
     t.dockerfile(&format!(
         "FROM {base} AS a\nFROM scratch\nCOPY --from=a /data /\n"
     ));
-    t.build(["--no-push"]).failed(1, "diff_id");
+    t.build(["--no-push"])
+        .failed(1, "diff_id")
+        .failed(1, "help: the layer is damaged");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::causes;
 use crate::dockerfile::{self, Span, suggest};
 use crate::execute::mount;
 use crate::image::reference::DOCKER_HUB;
@@ -261,7 +262,8 @@ impl Error {
                 Some("the Dockerfile's `check=error=true` makes findings errors".to_owned())
             }
             Self::Unpack { source, .. } | Self::Cached { source, .. } => {
-                source.downcast_ref().and_then(rootfs::Error::help)
+                let own = source.downcast_ref().and_then(rootfs::Error::help);
+                own.or_else(|| help_with_layer(&**source))
             }
             Self::Relabel { .. } => Some(
                 "leave out `--image-format=docker`, or choose a base image with gzip layers"
@@ -288,6 +290,27 @@ impl Error {
             _ => 1,
         }
     }
+}
+
+/// Returns what can be done about a layer that could not be unpacked: what is wrong with it, if it was not the system.
+fn help_with_layer(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    if let Some(error) = registry::Error::behind(error) {
+        return error.help();
+    }
+    let is_about_layer = matches!(
+        error.downcast_ref()?,
+        rootfs::Error::Layer(_)
+            | rootfs::Error::Content { .. }
+            | rootfs::Error::ContentSize { .. }
+            | rootfs::Error::MissingLinkTarget { .. }
+            | rootfs::Error::ReplacesRoot { .. }
+    );
+    let mut causes = causes::of(error).filter_map(|cause| cause.downcast_ref::<io::Error>());
+    let is_about_system = causes.any(|cause| cause.raw_os_error().is_some());
+    (is_about_layer && !is_about_system).then(|| {
+        "the layer is damaged, or never was right: push that image again, or take it from elsewhere"
+            .to_owned()
+    })
 }
 
 /// Returns how messages call a stage.

@@ -144,6 +144,14 @@ impl Error {
         causes::in_one_line(self)
     }
 
+    /// Returns the error of a registry that is behind another one: it came through a reader, as the inside of an I/O error.
+    pub fn behind<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e Self> {
+        let io_errors = causes::of(error).filter_map(|cause| cause.downcast_ref::<io::Error>());
+        io_errors
+            .filter_map(|cause| cause.get_ref()?.downcast_ref())
+            .next()
+    }
+
     /// Returns the HTTP status, if it was one that failed the request.
     pub fn status(&self) -> Option<StatusCode> {
         match self {

@@ -10,6 +10,7 @@ use crate::causes;
 use crate::cli::{Advice, Mistake};
 use crate::context;
 use crate::log;
+use crate::registry;
 pub use excerpt::Excerpt;
 
 /// An error that knows more than its text.
@@ -79,7 +80,9 @@ fn render(error: &(dyn Explain + 'static)) -> String {
     if let Some(excerpt) = error.excerpt() {
         text += &excerpt.render();
     }
-    if let Some(help) = error.help().or_else(|| about_limits(error)) {
+    let of_registry = || registry::Error::behind(error)?.help();
+    let help = error.help().or_else(of_registry);
+    if let Some(help) = help.or_else(|| about_limits(error)) {
         let _ = writeln!(text, "help: {help}");
     }
     text
