@@ -97,6 +97,11 @@
 //! `hickory`, users and groups by reading the image's own files: nothing asks NSS, which a static glibc could not load. System roots are read
 //! from `SSL_CERT_FILE`, `SSL_CERT_DIR` or the usual places when the program starts.
 //!
+//! Memory is `mimalloc`'s, as musl's own allocator is slow, and it is built not to ask the kernel for huge pages: they are resident as a whole
+//! once a byte of them is touched, which made the reference build peak at 76 to 79 MiB instead of 43, and saved no time that could be
+//! measured. Where the kernel gives them unasked (`transparent_hugepage/enabled` is `always`) it still does: to refuse them (`prctl`) would
+//! refuse them to the commands of a `RUN` as well.
+//!
 //! # The executor's image
 //!
 //! It ships nothing at `/kaniko/.docker` and `/etc`: a directory that the container runtime makes for a mount lies in the container's upper
