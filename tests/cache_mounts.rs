@@ -53,6 +53,23 @@ fn there_and_back() {
 }
 
 #[test]
+fn a_directory_that_is_not_there() {
+    let t = Sandbox::new();
+    let cache = t.path("none").display().to_string();
+    let words = [
+        "cache-mount",
+        "import",
+        "--from=oci:x",
+        "--cache-dir",
+        &cache,
+    ];
+    t.executor(words).failed(
+        1,
+        &format!("there is no directory `{cache}`\nhelp: mount a volume there"),
+    );
+}
+
+#[test]
 fn an_import_is_a_pull() {
     let t = Sandbox::new();
     fs_err::create_dir_all(t.path("cache/mounts")).unwrap();

@@ -55,6 +55,8 @@ pub enum CarryError {
     Snapshot { id: String, source: snapshot::Error },
     #[error("cannot unpack the cache {id}")]
     Unpack { id: String, source: BoxError },
+    #[error("there is no directory `{}`", .0.display())]
+    NoDirectory(PathBuf),
     #[error("cannot use the directory `{}`", .path.display())]
     Io { path: PathBuf, source: io::Error },
     #[error(transparent)]
@@ -72,6 +74,9 @@ impl Explain for CarryError {
             Self::Registry(error) => error.help(),
             Self::Output(error) => error.help(),
             Self::Files(error) => error.help(),
+            Self::NoDirectory(_) => Some(
+                "mount a volume there, for the builds too, or name by --cache-dir where they keep what RUN caches".to_owned(),
+            ),
             Self::NoSuchCache(_) => {
                 Some("an id is what `id=` of the mount says, else its target".to_owned())
             }
@@ -85,6 +90,9 @@ impl Explain for CarryError {
 /// # Errors
 /// [`CarryError`]; caches before the one at fault are carried by an import, and none by an export.
 pub fn carry(asked: &Carry, interrupt: &Interrupt) -> Result<(), CarryError> {
+    if !asked.cache_dir.is_dir() {
+        return Err(CarryError::NoDirectory(asked.cache_dir.clone()));
+    }
     let mounts = asked.cache_dir.join("mounts");
     let parent = tempfile::Builder::new()
         .prefix("executor-caches-")

@@ -6,7 +6,7 @@ use crate::cli::value::Kind::*;
 
 #[rustfmt::skip] // a table keeps its columns
 pub const FLAGS: &[Flag] = &[
-    flag("cache-dir",         ' ', Text,     "/cache", Works, "Directory with the caches: that of a build's --cache-dir, or its kaniko directory"),
+    flag("cache-dir",         ' ', Text,     "/cache", Works, "Directory with the caches: that of a build's --cache-dir, a volume, or its kaniko directory where commands have namespaces"),
     flag("from",              ' ', Text,     "", Works,  "Where import takes them from, as --to"),
     flag("id",                ' ', List,     "", Works,  "Cache to carry, by the id of its mount; all if none is named; repeatable"),
     flag("log-format",        ' ', Text,     "color", Works, "Log format: text, color or json"),
