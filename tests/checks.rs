@@ -42,6 +42,7 @@ fn a_check_builds_nothing() {
     assert!(finished.stdout.contains("StageNameCasing"), "{finished}");
     t.dockerfile("FROM scratch\nENV A=1\n");
     let finished = t.build(["--check"]).succeeded();
+    assert!(!finished.stderr.contains("Built "), "{finished}");
     assert_eq!(
         finished.stdout,
         "Check complete, no warnings have been found.\n"

@@ -64,7 +64,7 @@ pub fn run(options: &Options, interrupt: &Interrupt, progress: &Progress) -> Res
     let done = carry_out(&net, options, interrupt, &timeline);
     match done {
         Ok(()) => {
-            if !options.build.dry_run {
+            if !options.build.dry_run && !options.build.check {
                 timeline.summarize();
             }
             reports.make(None).map_err(Error::Report)
