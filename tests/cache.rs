@@ -311,10 +311,10 @@ fn old_entries_and_switches() {
             .contains("cannot look into the layer cache"),
         "{unreachable}"
     );
+    let mut lines = unreachable.stderr.lines();
+    let advised = lines.find(|line| line.contains("Error uploading layer to cache: "));
     assert!(
-        unreachable
-            .stderr
-            .contains("Error uploading layer to cache: "),
+        advised.is_some_and(|line| line.contains("; check its name and port")),
         "{unreachable}"
     );
 }

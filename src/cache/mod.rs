@@ -294,8 +294,13 @@ impl LayerCache {
         let Err(error) = result else {
             return true;
         };
+        let advice = match &error {
+            Error::Registry(error) => error.help(),
+            _ => None,
+        };
+        let advice = advice.map_or(String::new(), |advice| format!("; {advice}"));
         let error = causes::in_one_line(&error);
-        tracing::warn!("Error uploading layer to cache: {error}");
+        tracing::warn!("Error uploading layer to cache: {error}{advice}");
         false
     }
 }
