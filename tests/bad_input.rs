@@ -195,6 +195,22 @@ fn a_stage_whose_name_is_mistyped() {
 }
 
 #[test]
+fn a_stage_is_not_meant_by_what_it_starts_from() {
+    let t = Sandbox::new();
+    let map = format!("--registry-map=index.docker.io={}", t.registry.host());
+    for text in [
+        "FROM node AS nodejs\n",
+        "FROM node:20 AS nodejs\nFROM scratch\nCOPY --from=nodejs / /\n",
+        "FROM scratch AS nodejs\nFROM node:20\n",
+    ] {
+        t.dockerfile(text);
+        let finished = t.build(["--no-push", &*map, "--skip-default-registry-fallback"]);
+        let finished = finished.failed(1, "cannot get the image");
+        assert!(!finished.stderr.contains("is the stage"), "{finished}");
+    }
+}
+
+#[test]
 fn secrets_that_are_not_there() {
     let t = Sandbox::new();
     let scratch = "FROM scratch\nCOPY Dockerfile /\n";

@@ -175,7 +175,12 @@ impl Error {
     }
 
     /// Adds to an image that is not to be had which stage is probably meant, if its name is like one.
-    pub(super) fn suggest_stages<'n>(mut self, names: impl Iterator<Item = &'n str>) -> Self {
+    ///
+    /// Of each stage the name and what it starts from: a stage of that very image is not meant, nor is any by a name with a tag.
+    pub(super) fn suggest_stages<'n>(
+        mut self,
+        stages: impl Iterator<Item = (&'n str, &'n str)>,
+    ) -> Self {
         let mut error = &mut self;
         loop {
             error = match error {
@@ -183,10 +188,12 @@ impl Error {
                 Self::Stage { source, .. } | Self::Instruction { source, .. } => source,
                 Self::Image { image, stage, .. } => {
                     let typed = image.repository.strip_prefix("library/");
-                    let typed = typed.filter(|_| image.registry == DOCKER_HUB);
-                    *stage = typed
-                        .and_then(|typed| suggest(typed, names))
-                        .map(str::to_owned);
+                    let is_plain =
+                        image.registry == DOCKER_HUB && image.manifest_reference() == "latest";
+                    if let Some(typed) = typed.filter(|_| is_plain) {
+                        let others = stages.filter(|(_, base)| *base != typed);
+                        *stage = suggest(typed, others.map(|(name, _)| name)).map(str::to_owned);
+                    }
                     return self;
                 }
                 _ => return self,

@@ -104,7 +104,10 @@ pub fn prepare<'b>(
     };
     let or_stage = |error: Error| {
         let stages = dockerfile.stages.iter();
-        error.suggest_stages(stages.filter_map(|stage| stage.name.as_deref()))
+        error.suggest_stages(stages.filter_map(|stage| {
+            let name = stage.name.as_deref()?;
+            Some((name, stage.from.value.image.as_str()))
+        }))
     };
     let (bases, configs) = bases::fetch(&library, &dockerfile, &asked).map_err(or_stage)?;
     let plan = plan::plan(&dockerfile, &asked, &configs)?;
