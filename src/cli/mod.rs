@@ -30,6 +30,7 @@ mod warm;
 mod yaml;
 
 use crate::log;
+use args::Parsed;
 use env::Environment;
 use error::mistake;
 use table::EXECUTOR;
@@ -75,38 +76,54 @@ pub struct BuildArguments {
 const PAGE: Page = Page {
     about: "Build a container image from a Dockerfile inside a container, and push it to a registry.",
     usage: &["executor [flags]", "executor [command]"],
-    commands: &[
-        ("cache", prune::PAGE.about),
-        ("cache-mount", cache_mount::PAGE.about),
-        ("completion", manual::COMPLETION.about),
-        ("help", "Help about any command"),
-        ("job", job::PAGE.about),
-        ("index", push::INDEX.about),
-        ("login", login::LOGIN.about),
-        ("logout", login::LOGOUT.about),
-        ("man", manual::MAN.about),
-        ("push", push::PAGE.about),
-        ("version", version::PAGE.about),
-        ("warm", warm::PAGE.about),
-    ],
+    commands: &LISTED,
     flags: EXECUTOR,
 };
 
-fn page(command: &str) -> Option<&'static Page> {
-    match command {
-        "completion" => Some(&manual::COMPLETION),
-        "man" => Some(&manual::MAN),
-        "cache" => Some(&prune::PAGE),
-        "cache-mount" => Some(&cache_mount::PAGE),
-        "job" => Some(&job::PAGE),
-        "index" => Some(&push::INDEX),
-        "login" => Some(&login::LOGIN),
-        "logout" => Some(&login::LOGOUT),
-        "push" => Some(&push::PAGE),
-        "version" => Some(&version::PAGE),
-        "warm" => Some(&warm::PAGE),
-        _ => None,
+/// What the program does besides building, if its first argument names it.
+struct Subcommand {
+    name: &'static str,
+    page: &'static Page,
+    read: fn(Parsed) -> Result<Command, Error>,
+}
+
+#[rustfmt::skip] // a table keeps its columns
+const SUBCOMMANDS: [Subcommand; 11] = [
+    Subcommand { name: "cache",       page: &prune::PAGE,        read: |parsed| Ok(Command::Prune(prune::prune(parsed)?)) },
+    Subcommand { name: "cache-mount", page: &cache_mount::PAGE,  read: |parsed| Ok(Command::Carry(cache_mount::carry(parsed)?)) },
+    Subcommand { name: "completion",  page: &manual::COMPLETION, read: |parsed| Ok(Command::Print(manual::completion(&parsed.positional)?)) },
+    Subcommand { name: "job",         page: &job::PAGE,          read: |parsed| Ok(Command::Job(job::job(parsed)?)) },
+    Subcommand { name: "index",       page: &push::INDEX,        read: |parsed| Ok(Command::Push(push::index(parsed)?)) },
+    Subcommand { name: "login",       page: &login::LOGIN,       read: |parsed| Ok(Command::Login(login::login(&parsed)?)) },
+    Subcommand { name: "logout",      page: &login::LOGOUT,      read: |parsed| Ok(Command::Logout(login::registry(&parsed)?)) },
+    Subcommand { name: "man",         page: &manual::MAN,        read: |_| Ok(Command::Print(manual::page())) },
+    Subcommand { name: "push",        page: &push::PAGE,         read: |parsed| Ok(Command::Push(push::push(parsed)?)) },
+    Subcommand { name: "version",     page: &version::PAGE,      read: |_| Ok(Command::Print(version::line())) },
+    Subcommand { name: "warm",        page: &warm::PAGE,         read: |parsed| Ok(Command::Warm(warm::warm(parsed)?)) },
+];
+
+const HELP: &str = "help";
+
+/// The commands as the help lists them: with itself, which takes the name of another one in place of flags.
+const LISTED: [(&str, &str); SUBCOMMANDS.len() + 1] = {
+    const PLACE: usize = 3;
+    let mut listed = [(HELP, "Help about any command"); SUBCOMMANDS.len() + 1];
+    let mut at = 0;
+    while at < SUBCOMMANDS.len() {
+        let place = if at < PLACE { at } else { at + 1 };
+        listed[place] = (SUBCOMMANDS[at].name, SUBCOMMANDS[at].page.about);
+        at += 1;
     }
+    listed
+};
+
+fn find(name: &str) -> Option<&'static Subcommand> {
+    const ALL: &[Subcommand] = &SUBCOMMANDS;
+    ALL.iter().find(|subcommand| subcommand.name == name)
+}
+
+fn page(name: &str) -> Option<&'static Page> {
+    Some(find(name)?.page)
 }
 
 /// Reads the arguments that follow the program's name.
@@ -119,14 +136,13 @@ pub fn parse(args: &[String]) -> Result<Command, Mistake> {
     };
     let name = &*args[at];
     let rest: Vec<String> = args[..at].iter().chain(&args[at + 1..]).cloned().collect();
-    match (name, page(name)) {
-        ("help", _) => {
-            let about = rest.iter().find(|arg| !arg.starts_with('-'));
-            let page = about.and_then(|name| page(name)).unwrap_or(&PAGE);
-            Ok(Command::Print(page.help()))
-        }
-        (_, Some(page)) => subcommand(name, page, &rest).map_err(|error| mistake(error, page)),
-        (_, None) => Err(mistake(Error::UnknownCommand(name.into()), &PAGE)),
+    if name == HELP {
+        let page = rest.iter().find_map(|arg| page(arg)).unwrap_or(&PAGE);
+        return Ok(Command::Print(page.help()));
+    }
+    match find(name) {
+        Some(known) => subcommand(known, &rest).map_err(|error| mistake(error, known.page)),
+        None => Err(mistake(Error::UnknownCommand(name.into()), &PAGE)),
     }
 }
 
@@ -144,23 +160,11 @@ fn build(args: &[String]) -> Result<Command, Error> {
     }
 }
 
-fn subcommand(name: &str, page: &'static Page, args: &[String]) -> Result<Command, Error> {
-    let parsed = args::parse(page.flags, args)?;
-    if parsed.help {
-        return Ok(Command::Print(page.help()));
-    }
-    match name {
-        "completion" => Ok(Command::Print(manual::completion(&parsed.positional)?)),
-        "man" => Ok(Command::Print(manual::page())),
-        "cache" => Ok(Command::Prune(prune::prune(parsed)?)),
-        "cache-mount" => Ok(Command::Carry(cache_mount::carry(parsed)?)),
-        "index" => Ok(Command::Push(push::index(parsed)?)),
-        "push" => Ok(Command::Push(push::push(parsed)?)),
-        "warm" => Ok(Command::Warm(warm::warm(parsed)?)),
-        "job" => Ok(Command::Job(job::job(parsed)?)),
-        "login" => Ok(Command::Login(login::login(&parsed)?)),
-        "logout" => Ok(Command::Logout(login::registry(&parsed)?)),
-        _ => Ok(Command::Print(version::line())),
+fn subcommand(named: &Subcommand, args: &[String]) -> Result<Command, Error> {
+    let parsed = args::parse(named.page.flags, args)?;
+    match parsed.help {
+        true => Ok(Command::Print(named.page.help())),
+        false => (named.read)(parsed),
     }
 }
 
