@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::Error;
 use crate::build::{self, ImageOptions, IsolationOptions, MountOptions, SnapshotOptions};
 use crate::causes;
+use crate::cli::env;
 use crate::cli::options::{self, KanikoDir};
 use crate::context;
 use crate::dockerfile::Platforms;
@@ -20,10 +21,7 @@ use crate::store::{SharedStore, shared};
 
 /// Returns the variables of this process.
 pub fn environment() -> Environment {
-    let text = |name: std::ffi::OsString| name.into_string().ok();
-    let variables =
-        std::env::vars_os().filter_map(|(name, value)| Some((text(name)?, text(value)?)));
-    Environment(variables.collect())
+    env::Environment::of_process().credentials()
 }
 
 /// Reads the credentials of this process, before any command of a Dockerfile could. A kaniko directory may have some, too.
