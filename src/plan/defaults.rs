@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Options;
-use super::graph::globals;
+use super::scope::globals;
 use crate::dockerfile::check::{Finding, Rule};
 use crate::dockerfile::{Dockerfile, quote};
 use crate::image::ImageRef;

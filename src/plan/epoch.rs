@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use super::{
-    Action, Base, Configs, CopySource, Error, Options, PlannedStage, Problem, Scope, graph, named,
-    plan,
+    Action, Base, Configs, CopySource, Error, Options, PlannedStage, Problem, Scope, named, plan,
+    scope,
 };
 use crate::dockerfile::{Dockerfile, Instruction, Span, Stage};
 
@@ -47,7 +47,7 @@ pub fn epoch_source(
     dockerfile: &Dockerfile,
     options: &Options,
 ) -> Result<Option<EpochSource>, Error> {
-    let globals = graph::globals(dockerfile, options)?;
+    let globals = scope::globals(dockerfile, options)?;
     let given = Given::find(&globals, &options.build_args, dockerfile);
     let Some(given) = given.filter(|given| given.is_name()) else {
         return Ok(None);

@@ -1,18 +1,16 @@
 //! The stages and how they refer to one another.
 //!
 //! # Spec
-//! Language spec 6, FROM-3 to FROM-12, CFROM-1 to CFROM-3, OB-4, CTX-2.
+//! Language spec 6, OB-4.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::cycle::{self, Edge};
-use super::{
-    Configs, Error, ImageName, NamedContext, NamedSource, Options, Problem, Scope, epoch, named,
-    scope,
-};
+use super::origin::Origin;
+use super::{Configs, Error, NamedContext, Options, Problem, Scope, epoch, scope};
 use crate::dockerfile::{self, Dockerfile, Instruction, Located, Stage, suggest};
-use crate::image::{ImageRef, Platform};
+use crate::image::Platform;
 
 /// Every stage of a Dockerfile with what it starts from; references, indexes and cycles are checked for all of them.
 pub(super) struct Graph<'a> {
@@ -26,27 +24,16 @@ pub(super) struct Graph<'a> {
     /// Stages that a context replaces, so that their instructions do not count.
     replaced: BTreeSet<usize>,
     /// Stages by name; of several with one name the last.
-    names: BTreeMap<&'a str, usize>,
+    pub names: BTreeMap<&'a str, usize>,
     /// Place of each needed stage in the plan; empty until they are known.
     pub positions: BTreeMap<usize, usize>,
     /// The stages asked for, the one that becomes the image first.
     pub targets: Vec<usize>,
-    target_platform: &'a Platform,
+    pub target_platform: &'a Platform,
     /// `--build-arg`s, with `SOURCE_DATE_EPOCH` as a number.
     pub build_args: BTreeMap<String, String>,
     /// The build's moment for new history and files.
     pub source_date_epoch: Option<i64>,
-}
-
-/// Where files come from, stages counted as they stand in the Dockerfile.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "there is one for each stage")]
-pub(super) enum Origin {
-    Scratch,
-    /// The files of a context, by its position.
-    Named(usize),
-    Image(ImageName, Platform),
-    Stage(usize),
 }
 
 /// An instruction of a stage, or a trigger of its base, which stands where the stage's `FROM` does.
@@ -63,7 +50,7 @@ impl<'a> Graph<'a> {
             .iter()
             .filter_map(|stage| Some((stage.name.as_deref()?, stage.index)))
             .collect();
-        let mut globals = globals(dockerfile, options)?;
+        let mut globals = scope::globals(dockerfile, options)?;
         let mut build_args = options.build_args.clone();
         let source_date_epoch = epoch::resolve(&mut globals, &mut build_args, dockerfile, options)?;
         let mut graph = Self {
@@ -109,66 +96,6 @@ impl<'a> Graph<'a> {
     pub fn display_name(&self, index: usize) -> String {
         let name = self.stage(index).name.clone();
         name.unwrap_or_else(|| format!("stage-{index}"))
-    }
-
-    /// Returns what an image would be called, or the reason why that is no name.
-    pub fn image(&self, name: &str) -> Result<Origin, Problem> {
-        image(name, self.target_platform.clone())
-    }
-
-    /// Resolves `COPY --from`.
-    pub fn copy_origin(&self, from: &str) -> Result<Origin, Problem> {
-        if let Ok(number) = from.parse::<i64>() {
-            return match usize::try_from(number) {
-                Ok(index) if index < self.dockerfile.stages.len() => Ok(Origin::Stage(index)),
-                _ => Err(Problem::StageIndex(from.to_owned())),
-            };
-        }
-        self.mount_origin(from)
-    }
-
-    /// Resolves `from` of a mount, which knows no numbers (MNT-5).
-    pub fn mount_origin(&self, from: &str) -> Result<Origin, Problem> {
-        match self.names.get(from.to_lowercase().as_str()) {
-            Some(index) => Ok(Origin::Stage(*index)),
-            None if from == "scratch" => Ok(Origin::Scratch),
-            None => match self.named(from, None)? {
-                Some(origin) => Ok(origin),
-                None => self.image(from),
-            },
-        }
-    }
-
-    /// Resolves a name that a context was given; for the target platform if no other is asked for.
-    fn named(&self, name: &str, platform: Option<&Platform>) -> Result<Option<Origin>, Problem> {
-        let platform = platform.unwrap_or(self.target_platform);
-        let Some(index) = named::find(self.contexts, name, platform) else {
-            return Ok(None);
-        };
-        Ok(Some(match &self.contexts[index].source {
-            NamedSource::Files(_) => Origin::Named(index),
-            NamedSource::Scratch => Origin::Scratch,
-            NamedSource::Image(image) => Origin::Image(image.clone(), platform.clone()),
-            NamedSource::Stage(stage) => {
-                let found = self.names.get(stage.to_lowercase().as_str());
-                let missing = || Problem::NoContextStage {
-                    stage: stage.clone(),
-                    context: self.contexts[index].name().to_owned(),
-                };
-                Origin::Stage(*found.ok_or_else(missing)?)
-            }
-        }))
-    }
-
-    /// Returns `origin` as the base of `stage`, unless it is a stage that comes later.
-    fn after(&self, origin: Origin, stage: &Stage) -> Result<Origin, Problem> {
-        match origin {
-            Origin::Stage(base) if base > stage.index => Err(Problem::FromLater {
-                from: self.display_name(base),
-                stage: self.display_name(stage.index),
-            }),
-            origin => Ok(origin),
-        }
     }
 
     /// Returns a stage's own instructions.
@@ -291,49 +218,6 @@ impl<'a> Graph<'a> {
         Ok(unused.cloned().collect())
     }
 
-    fn base(&self, stage: &Stage) -> Result<Origin, Problem> {
-        let from = &stage.from.value;
-        let escape = self.dockerfile.escape;
-        let name = self.globals.expand(&from.image, escape)?.text;
-        let platform = match from.platform.as_deref() {
-            None | Some("") => None,
-            Some(expression) => {
-                let text = self.globals.expand(expression, escape)?.text;
-                if text.is_empty() {
-                    return Err(Problem::BlankPlatform(expression.to_owned()));
-                }
-                let platform = text.parse();
-                Some(platform.map_err(|source| Problem::Platform { text, source })?)
-            }
-        };
-        if name.is_empty() {
-            return Err(Problem::BlankBase(from.image.clone()));
-        }
-        let earlier = self.dockerfile.stages[..stage.index].iter().rev();
-        let named = earlier.clone().find(|s| s.name.as_ref() == Some(&name));
-        match named {
-            Some(base) => Ok(Origin::Stage(base.index)),
-            None if name == "scratch" => Ok(Origin::Scratch),
-            None => match self.named(&name, platform.as_ref())? {
-                Some(origin) => self.after(origin, stage),
-                None => {
-                    let platform = platform.unwrap_or_else(|| self.target_platform.clone());
-                    image(&name, platform).map_err(|problem| match problem {
-                        Problem::Reference { name, detail, .. } => {
-                            let typed = from.image.clone();
-                            Problem::Reference {
-                                name,
-                                typed,
-                                detail,
-                            }
-                        }
-                        other => other,
-                    })
-                }
-            },
-        }
-    }
-
     fn find_targets(&self, targets: &[String]) -> Result<Vec<usize>, Error> {
         let last = self.dockerfile.stages.len().checked_sub(1);
         let find = |name: &String| {
@@ -387,56 +271,4 @@ impl<'a> Graph<'a> {
             None => Ok(()),
         }
     }
-}
-
-fn image(name: &str, platform: Platform) -> Result<Origin, Problem> {
-    let reference = name.parse::<ImageRef>();
-    let reference = reference.map_err(|_| Problem::Reference {
-        name: name.to_owned(),
-        typed: name.to_owned(),
-        detail: match name.to_lowercase().parse::<ImageRef>() {
-            Ok(lower) if name.to_lowercase() != name => upper_case_detail(name, &lower),
-            _ => String::new(),
-        },
-    })?;
-    Ok(Origin::Image(reference.into(), platform))
-}
-
-/// Says that a name is only wrong in its case, with the repository as completed but as typed.
-fn upper_case_detail(name: &str, lower: &ImageRef) -> String {
-    let path = lower.repository.strip_prefix("library/");
-    let start = path.and_then(|path| name.to_lowercase().find(path));
-    let typed = match (path, start) {
-        (Some(path), Some(start)) => name.get(start..start + path.len()),
-        _ => None,
-    };
-    let repository = typed.map_or_else(|| name.to_owned(), |typed| format!("library/{typed}"));
-    format!(": repository name ({repository}) must be lowercase")
-}
-
-/// Evaluates the `ARG`s before the first `FROM`, on top of the automatic ones.
-pub(super) fn globals(dockerfile: &Dockerfile, options: &Options) -> Result<Scope, Error> {
-    let last = dockerfile.stages.last();
-    let target_stage = options.targets.first().cloned();
-    let target_stage = target_stage.or_else(|| last.and_then(|stage| stage.name.clone()));
-    let target_stage = target_stage.unwrap_or_else(|| "default".to_owned());
-    let mut globals = scope::automatic(options, &target_stage);
-    for located in &dockerfile.global_args {
-        for declaration in &located.value {
-            globals.declare(&declaration.name);
-            let given = options.build_args.get(&declaration.name);
-            let value = match (given, &declaration.default) {
-                (Some(given), _) => Some(given.clone()),
-                (None, Some(default)) => {
-                    let expanded = globals.expand(default, dockerfile.escape);
-                    Some(expanded.map_err(|p| p.at(located.span))?.text)
-                }
-                (None, None) => None,
-            };
-            if let Some(value) = value {
-                globals.set(&declaration.name, value);
-            }
-        }
-    }
-    Ok(globals)
 }

@@ -15,6 +15,7 @@ mod image_name;
 mod metadata;
 mod mount;
 mod named;
+mod origin;
 mod path;
 mod port;
 mod scope;
@@ -43,7 +44,8 @@ pub use step::{
 use crate::dockerfile::check::Finding;
 use crate::dockerfile::{Dockerfile, Platforms, Span};
 use crate::image::{ImageConfig, Platform};
-use graph::{Graph, Origin};
+use graph::Graph;
+use origin::Origin;
 use scope::Scope;
 use stage::{Evaluation, Outcome};
 

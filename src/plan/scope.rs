@@ -5,9 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Options, Problem};
-use crate::dockerfile::AUTOMATIC_ARGS;
+use super::{Error, Options, Problem};
 use crate::dockerfile::expand::{Expanded, expand};
+use crate::dockerfile::{AUTOMATIC_ARGS, Dockerfile};
 
 /// The values of `ARG` and `ENV` in effect at one point; the last instruction to set a name wins (ARG-6, ARG-7).
 #[derive(Debug, Clone, Default)]
@@ -118,4 +118,31 @@ pub(super) fn automatic(options: &Options, target_stage: &str) -> Scope {
         scope.set(name, given.unwrap_or(value));
     }
     scope
+}
+
+/// Evaluates the `ARG`s before the first `FROM`, on top of the automatic ones.
+pub(super) fn globals(dockerfile: &Dockerfile, options: &Options) -> Result<Scope, Error> {
+    let last = dockerfile.stages.last();
+    let target_stage = options.targets.first().cloned();
+    let target_stage = target_stage.or_else(|| last.and_then(|stage| stage.name.clone()));
+    let target_stage = target_stage.unwrap_or_else(|| "default".to_owned());
+    let mut globals = automatic(options, &target_stage);
+    for located in &dockerfile.global_args {
+        for declaration in &located.value {
+            globals.declare(&declaration.name);
+            let given = options.build_args.get(&declaration.name);
+            let value = match (given, &declaration.default) {
+                (Some(given), _) => Some(given.clone()),
+                (None, Some(default)) => {
+                    let expanded = globals.expand(default, dockerfile.escape);
+                    Some(expanded.map_err(|p| p.at(located.span))?.text)
+                }
+                (None, None) => None,
+            };
+            if let Some(value) = value {
+                globals.set(&declaration.name, value);
+            }
+        }
+    }
+    Ok(globals)
 }

@@ -1,7 +1,8 @@
 //! One stage: its instructions evaluated in order, on top of what its base left.
 
 use super::error::did_you_mean;
-use super::graph::{Command, Graph, Origin};
+use super::graph::{Command, Graph};
+use super::origin::Origin;
 use super::path::join;
 use super::{
     Action, CopyStep, Error, Options, Problem, RunStep, Scope, Source, Step, WorkdirStep, history,
