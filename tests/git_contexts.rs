@@ -326,3 +326,13 @@ fn a_server_without_tls_is_asked_once() {
     let refused = refused.failed(1, "for a repository set GIT_PULL_METHOD=http");
     assert!(!refused.stderr.contains("Retrying"), "{refused}");
 }
+
+#[test]
+fn what_answers_and_is_no_repository() {
+    let mut t = Sandbox::new();
+    t.env("GIT_PULL_METHOD", "http");
+    let web = Web::new(|_| Reply::ok("0123456789abcdef refs/heads/main\n"));
+    let context = web.url("/app.git").replace("http://", "git://");
+    let refused = t.build_from(&context, &["--no-push"]);
+    refused.failed(1, "/app.git is no git repository, or its server speaks an unknown protocol\nhelp: is that the address");
+}

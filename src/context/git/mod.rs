@@ -92,6 +92,9 @@ impl Error {
             Self::NoReference { name, .. } if is_part_of_id(name) => {
                 Some("a commit is named by all 40 digits of its id".into())
             }
+            Self::Protocol { .. } => Some(
+                "is that the address to clone from? a private repository may answer with a page to log in at, and plain files on a web server are no repository".into(),
+            ),
             _ if self.is_refusal() => Some(
                 "a private repository needs GIT_TOKEN, or GIT_USERNAME and GIT_PASSWORD".into(),
             ),

@@ -39,6 +39,12 @@ impl<'r> Web<'r> {
     pub fn greet(&mut self) -> Result<Box<dyn Read + Send>, Error> {
         let asked = self.below(REFERENCES, Some("service=git-upload-pack"));
         let download = self.send(Get::new(asked.clone()))?;
+        let kind = download.headers.get(CONTENT_TYPE);
+        if !kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/x-git-")) {
+            // a page to log in at, or the file of a repository that nobody but a web server serves
+            let url = redacted(&self.url);
+            return Err(Error::Protocol { url });
+        }
         if download.url != asked {
             self.follow(&download.url);
         }
