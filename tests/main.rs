@@ -36,6 +36,7 @@ mod images;
 mod in_place;
 mod manual;
 mod matrix;
+mod messages;
 mod mirrors;
 mod mounts;
 mod named_contexts;

@@ -88,6 +88,26 @@ fn tarball_and_layout_are_read_by_others() {
 }
 
 #[test]
+fn names_in_a_tarball_are_as_typed() {
+    let t = small();
+    let tar = t.path("image.tar");
+    #[rustfmt::skip] // a table keeps its columns
+    let cases: &[(&[&str], &str)] = &[
+        (&[],                               r#"["docker.io/unset-repo/unset-image-name:latest"]"#),
+        (&["-d=busybox", "-d=r.io/a/b:1"],  r#"["busybox:latest","r.io/a/b:1"]"#),
+    ];
+    for (destinations, want) in cases {
+        let tar_path = format!("--tar-path={}", tar.display());
+        let args = destinations.iter().map(|d| d.to_string());
+        t.build(args.chain(["--no-push".to_owned(), tar_path]))
+            .succeeded();
+        let manifest = tool("tar", ["-xOf", tar.to_str().unwrap(), "manifest.json"]);
+        let names = format!("\"RepoTags\":{want},");
+        assert!(manifest.contains(&names), "{manifest}");
+    }
+}
+
+#[test]
 fn the_termination_log_is_written_through() {
     let t = small();
     let log = t.path("termination-log");
