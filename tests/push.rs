@@ -95,6 +95,11 @@ fn what_is_no_image_is_refused() {
     let file = t.path("text");
     fs_err::write(&file, "").unwrap();
     push("text", "has no `manifest.json`");
+    tool("gzip", ["-k", file.to_str().unwrap()]);
+    push(
+        "text.gz",
+        "text.gz` is compressed\nhelp: decompress it first",
+    );
     let two = t.path("two");
     let source = format!("oci:{}:base", base::layout().display());
     for name in ["a", "b"] {

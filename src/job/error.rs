@@ -110,7 +110,8 @@ impl Explain for Error {
                 (!parts.is_empty()).then(|| parts.join("; "))
             }
             Self::Join(error) => error.help(),
-            Self::Saved(_) | Self::Scratch(_) | Self::Terminal(_) => None,
+            Self::Saved(error) => error.help(),
+            Self::Scratch(_) | Self::Terminal(_) => None,
         }
     }
 

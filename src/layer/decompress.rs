@@ -17,7 +17,7 @@ pub enum Format {
 }
 
 /// How many bytes [`Format::detect`] wants to see.
-const MAGIC: usize = 6;
+pub const MAGIC: usize = 6;
 
 /// What an xz stream may ask for, in KiB; the highest preset takes 65 MiB.
 const XZ_MEMORY: u32 = 512 * 1024;

@@ -13,7 +13,8 @@ use super::{BlobSource, BoxError, BuiltImage, BuiltIndex, Product};
 use crate::image::{
     Compression, Descriptor, Digest, Digester, Family, ImageConfig, Index, Manifest, json,
 };
-use crate::layer::decompress;
+use crate::layer::decompress::MAGIC;
+use crate::layer::{Format, decompress};
 use crate::layout::{self, Layout};
 use crate::store::{self, BlobStore, LayerSink, Verified};
 
@@ -22,6 +23,8 @@ use crate::store::{self, BlobStore, LayerSink, Verified};
 pub enum Error {
     #[error("cannot read `{}`", .path.display())]
     Read { path: PathBuf, source: io::Error },
+    #[error("the tarball `{}` is compressed", .0.display())]
+    Compressed(PathBuf),
     #[error("the tarball `{}` has no `{name}`", .path.display())]
     NoMember { path: PathBuf, name: String },
     #[error("`{name}` of the tarball `{}` is malformed", .path.display())]
@@ -48,6 +51,16 @@ pub enum Error {
     Layout(#[from] layout::Error),
     #[error(transparent)]
     Store(#[from] store::Error),
+}
+
+impl Error {
+    /// Returns what the user can do about it, if anything; printed after `help:`.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::Compressed(_) => Some("decompress it first, as `gzip -d` does".to_owned()),
+            _ => None,
+        }
+    }
 }
 
 /// What a document of a tarball may have at most.
@@ -139,7 +152,14 @@ impl Tarball {
             path: path.to_owned(),
             source,
         };
-        let file = fs::File::open(path).map_err(failed)?;
+        let mut file = fs::File::open(path).map_err(failed)?;
+        let mut start = Vec::new();
+        let mut first = file.by_ref().take(MAGIC as u64);
+        first.read_to_end(&mut start).map_err(failed)?;
+        if Format::detect(&start) != Format::Plain {
+            return Err(Error::Compressed(path.to_owned()));
+        }
+        file.rewind().map_err(failed)?;
         let mut archive = tar::Archive::new(file);
         let mut members = BTreeMap::new();
         for entry in archive.entries_with_seek().map_err(failed)? {
