@@ -99,8 +99,8 @@
 //!
 //! Memory is `mimalloc`'s, as musl's own allocator is slow, and it is built not to ask the kernel for huge pages: they are resident as a whole
 //! once a byte of them is touched, which made the reference build peak at 76 to 79 MiB instead of 43, and saved no time that could be
-//! measured. Where the kernel gives them unasked (`transparent_hugepage/enabled` is `always`) it still does: to refuse them (`prctl`) would
-//! refuse them to the commands of a `RUN` as well.
+//! measured. Where the kernel gives them unasked (`transparent_hugepage/enabled` is `always`) the process refuses them, and the commands of a
+//! `RUN`, which would inherit that, get them back.
 //!
 //! # The executor's image
 //!

@@ -23,6 +23,7 @@ fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|arg| arg == "init") {
         run::init::main();
     }
+    run::give_up_huge_pages();
     if let Some(helper) = Helper::of_program(std::env::args_os()) {
         return ExitCode::from(answer(&helper));
     }

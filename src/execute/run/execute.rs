@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::child::{self, Ended, Surroundings};
 use super::failure::{Failure, Step};
+use super::huge_pages;
 use super::job::{self, Job, Mode, Status};
 use super::lent::{Lent, What};
 use super::{Error, Isolation, Outcome, RunContext, check, in_place};
@@ -101,6 +102,7 @@ fn start(
         mode,
         command: Some(command),
         lent,
+        huge_pages: huge_pages::are_given_up(),
     };
     let descriptors = [root.dir_fd()];
     let around = Surroundings {

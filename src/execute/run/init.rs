@@ -18,6 +18,7 @@ use super::capabilities;
 use super::chroot::Furniture;
 use super::command::Setting;
 use super::failure::{Context, Failure};
+use super::huge_pages;
 use super::in_place;
 use super::job::{self, Command, GO, Job, Mode as Isolate, Report, Status};
 use super::lent::Lent;
@@ -58,6 +59,9 @@ fn serve(socket: &UnixStream) -> i32 {
         return 1;
     }
     let root = descriptors.remove(0);
+    if job.huge_pages {
+        huge_pages::give_back();
+    }
     let result = run(socket, root.as_fd(), &job);
     let report = match result {
         Ok(status) => Report::Finished(status),

@@ -26,6 +26,8 @@ pub struct Job {
     pub command: Option<Command>,
     /// What else appears in the root, in the order of mounting; in namespaces only.
     pub lent: Vec<Lent>,
+    /// The child inherits that it has no huge pages, and should let the command have them.
+    pub huge_pages: bool,
 }
 
 /// How the command gets to see the private root.
@@ -168,6 +170,7 @@ mod tests {
                 script: None,
             }),
             lent: Vec::new(),
+            huge_pages: true,
         };
         let sender = std::thread::spawn({
             let job = job.clone();

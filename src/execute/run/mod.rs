@@ -11,6 +11,7 @@ mod command;
 mod container;
 mod execute;
 mod failure;
+mod huge_pages;
 mod idmap;
 pub mod in_place;
 pub mod init;
@@ -41,6 +42,7 @@ use crate::rootfs::{self, IdShift};
 
 pub use container::inside as inside_container;
 pub use execute::execute;
+pub use huge_pages::give_up as give_up_huge_pages;
 pub use lent::{Lent, What};
 pub use output::{Lines, Output};
 pub use select::{Attempt, Error as SelectError, IsolationOptions, Requested, select};

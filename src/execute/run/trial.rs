@@ -38,6 +38,7 @@ pub fn trial(
         mode,
         command: None,
         lent: Vec::new(),
+        huge_pages: false,
     };
     let descriptors = [handle.as_fd()];
     let around = Surroundings {

@@ -11,6 +11,7 @@ use std::process::{Command, Stdio};
 
 use super::child::{self, Ended, IdMaps, Surroundings};
 use super::failure::{Failure, Step, errno};
+use super::huge_pages;
 use super::idmap::IdMap;
 use super::job::{self, Job, Mode, Status};
 use super::output::Output;
@@ -70,6 +71,7 @@ pub fn run_in_user_namespace(executable: &Path, interrupt: &Interrupt) -> Result
             script: None,
         }),
         lent: Vec::new(),
+        huge_pages: huge_pages::are_given_up(),
     };
     let mut write_maps = |pid| {
         with_helper("newuidmap", pid, &maps.uids)?;
