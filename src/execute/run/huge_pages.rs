@@ -10,7 +10,7 @@ use rustix::thread::{disable_transparent_huge_pages, transparent_huge_pages_are_
 /// This process may have them by the will of who started it, and gave them up.
 static GIVEN_UP: AtomicBool = AtomicBool::new(false);
 
-/// Has the kernel give this process no huge pages. Children have none either, unless [`give_back`] is called there.
+/// Has the kernel give this process no huge pages. Children have none either, until one of them asks for them.
 pub fn give_up() {
     let could_have = transparent_huge_pages_are_disabled() == Ok(false);
     // Who may not say so has them as before.
