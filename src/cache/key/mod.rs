@@ -22,7 +22,7 @@ use fields::Fields;
 
 pub use parts::{Changes, Keyed, Parts};
 
-const VERSION: &str = "layer key 2";
+const VERSION: &str = "layer key 3";
 
 /// Names a layer by what it depends on.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
