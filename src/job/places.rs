@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, AtFlags, CWD};
+use rustix::io::Errno;
 
 use super::Error;
 use crate::cli::options::{Options, Output};
@@ -85,13 +86,15 @@ fn can_be_made(path: &Path) -> Result<(), Error> {
     let Some(there) = above.find(|above| above.exists()) else {
         return Ok(());
     };
-    is_writable(there).map_err(|error| {
-        Error::Output(output::Error::Io {
+    match is_writable(there) {
+        Err(error @ (Errno::ROFS | Errno::ACCESS)) => Err(Error::Output(output::Error::Io {
             action: "write to",
             path: there.to_owned(),
             source: error.into(),
-        })
-    })
+        })),
+        // A sandbox that does not know the question says nothing of the path.
+        _ => Ok(()),
+    }
 }
 
 /// Takes hold of standard output if an archive goes there.
