@@ -233,6 +233,25 @@ fn credentials_are_hidden_wherever_they_are_mounted() {
     }
 }
 
+/// As in `npm run build` in the mounted workspace, and a COPY of what came of it.
+#[test]
+fn a_command_in_place_may_make_what_is_copied() {
+    requires!(container::possible(), "needs root, runc and overlayfs");
+    let t = Sandbox::new();
+    context(
+        &t,
+        "FROM BASE\nRUN echo made >/workspace/made\nCOPY made /\nRUN grep made /made\n",
+    );
+    let executor = Unpacked::of("executor");
+    let mut container = executor.container();
+    container.volume(&t.context(), "/workspace", false);
+    let destination = format!("--destination={}", t.tag("app"));
+    let finished: Finished = container.run(executor.command(&[destination])).into();
+    assert_eq!(finished.code, Some(0), "{finished}");
+    let warning = "\"/made\": not found, unless a command makes it (line 3)";
+    assert!(finished.stderr.contains(warning), "{finished}");
+}
+
 #[test]
 fn paths_that_cannot_be_written_are_told_before_any_work() {
     let t = Sandbox::new();

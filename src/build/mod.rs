@@ -87,8 +87,9 @@ pub fn build(
         pins,
         states,
     } = prepared;
-    sources::check(&plan, &foreseen, &contexts)?;
     let mut isolation = isolate::select(&plan, &foreseen, options, interrupt)?;
+    let commands = isolation.as_ref().map(Closing::isolation);
+    sources::check(&plan, &foreseen, &contexts, commands)?;
     if let Some(isolation) = &isolation {
         isolate::check(isolation.isolation(), &plan, &foreseen, options)?;
     }
