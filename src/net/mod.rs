@@ -49,7 +49,7 @@ pub enum Error {
     },
     #[error("cannot set up an HTTP client")]
     Client { source: reqwest::Error },
-    #[error("invalid certificate or key: expected PEM")]
+    #[error("cannot use a certificate or key")]
     Certificate {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
@@ -88,9 +88,10 @@ impl Error {
     /// Returns what the user can do about it, if anything; printed after `help:`.
     pub fn help(&self) -> Option<String> {
         match self {
-            Self::Client { .. } => Some(
-                "check HTTP_PROXY, HTTPS_PROXY and the files named by --registry-certificate and --registry-client-cert; a client's \
-                 certificate must be one of X.509 version 3"
+            Self::Client { .. } => Some("check HTTP_PROXY and HTTPS_PROXY".to_owned()),
+            Self::Certificate { .. } => Some(
+                "--registry-certificate and --registry-client-cert name files in PEM; a client's certificate must be one of \
+                 X.509 version 3, and the key its own"
                     .to_owned(),
             ),
             Self::Get { source, .. } if is_plain(source) => Some(
@@ -314,5 +315,12 @@ mod tests {
         let net = Net::new(Options { http1_only: true }).unwrap();
         let client = http::build(&Profile::default(), &net.0.options, &[], &net.0.resolver);
         assert!(client.is_ok());
+        let junk = Profile {
+            certificates: Some(b"-----BEGIN CERTIFICATE-----\n?".as_slice().into()),
+            ..Profile::default()
+        };
+        let client = http::build(&junk, &net.0.options, &[], &net.0.resolver);
+        let help = client.unwrap_err().help().unwrap();
+        assert!(help.contains("PEM"), "{help}");
     }
 }

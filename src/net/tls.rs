@@ -27,7 +27,7 @@ pub(super) fn config(
     let provider = Arc::new(ring::default_provider());
     let algorithms = provider.signature_verification_algorithms;
     let verifier: Arc<dyn ServerCertVerifier> = match profile.skip_verify {
-        true => Arc::new(Anyone(algorithms.supported_schemes())),
+        true => Arc::new(Anyone),
         false => Arc::new(Trusted::new(profile, roots, algorithms)?),
     };
     let builder = ClientConfig::builder_with_provider(provider)
@@ -144,9 +144,9 @@ impl ServerCertVerifier for Trusted {
     }
 }
 
-/// Accepts every server, whatever it shows.
+/// Accepts every server, whatever it shows and however it signs.
 #[derive(Debug)]
-struct Anyone(Vec<SignatureScheme>);
+struct Anyone;
 
 impl ServerCertVerifier for Anyone {
     fn verify_server_cert(
@@ -179,7 +179,21 @@ impl ServerCertVerifier for Anyone {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.clone()
+        vec![
+            SignatureScheme::ECDSA_NISTP256_SHA256,
+            SignatureScheme::ECDSA_NISTP384_SHA384,
+            SignatureScheme::ECDSA_NISTP521_SHA512,
+            SignatureScheme::ED25519,
+            SignatureScheme::ED448,
+            SignatureScheme::RSA_PSS_SHA256,
+            SignatureScheme::RSA_PSS_SHA384,
+            SignatureScheme::RSA_PSS_SHA512,
+            SignatureScheme::RSA_PKCS1_SHA256,
+            SignatureScheme::RSA_PKCS1_SHA384,
+            SignatureScheme::RSA_PKCS1_SHA512,
+            SignatureScheme::ECDSA_SHA1_Legacy,
+            SignatureScheme::RSA_PKCS1_SHA1,
+        ]
     }
 }
 
@@ -197,6 +211,25 @@ mod tests {
         params.not_before = rcgen::date_time_ymd(years.0, 1, 1);
         params.not_after = rcgen::date_time_ymd(years.1, 1, 1);
         params.self_signed(&key).unwrap().der().clone()
+    }
+
+    #[test]
+    fn who_accepts_everything_leaves_no_certificate_out() {
+        let profile = Profile {
+            skip_verify: true,
+            ..Profile::default()
+        };
+        assert!(config(&profile, &[], false).is_ok());
+        // P-521, say, is no curve of ring's
+        let verified = ring::default_provider().signature_verification_algorithms;
+        let schemes = Anyone.supported_verify_schemes();
+        let missing = verified.supported_schemes();
+        let missing: Vec<_> = missing
+            .iter()
+            .filter(|scheme| !schemes.contains(scheme))
+            .collect();
+        assert!(missing.is_empty(), "{missing:?}");
+        assert!(schemes.contains(&SignatureScheme::ECDSA_NISTP521_SHA512));
     }
 
     #[test]
