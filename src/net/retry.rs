@@ -18,6 +18,7 @@ pub struct Retry {
 }
 
 const LONGEST_DELAY: Duration = Duration::from_secs(15);
+const LONGEST_AFTER_REFUSAL: Duration = Duration::from_secs(60);
 
 impl Retry {
     /// What holds without any flag: enough for a registry that fails two requests in five, and for one that restarts.
@@ -38,10 +39,13 @@ impl Retry {
         }
     }
 
-    /// Returns the waits before the tries that follow refusals: usually a second, and twice as long each time.
+    /// Returns the waits before the tries that follow refusals: usually a second, and twice as long each time, up to a minute.
     pub fn after_refusals(self) -> impl Iterator<Item = Duration> {
         let first = self.first_delay.saturating_mul(4);
-        (0..self.extra).map(move |nth| first.saturating_mul(2u32.saturating_pow(nth)))
+        (0..self.extra).map(move |nth| {
+            let wait = first.saturating_mul(2u32.saturating_pow(nth));
+            wait.min(LONGEST_AFTER_REFUSAL)
+        })
     }
 
     /// Returns the number of tries where no connection comes about: a name that is wrong stays wrong.
@@ -144,7 +148,8 @@ mod tests {
         };
         assert_eq!(seconds(Retry::DEFAULT), [0; 0]);
         assert_eq!(seconds(Retry::DEFAULT.with_extra(4)), [1, 2, 4, 8]);
-        assert_eq!(seconds(Retry::DEFAULT.with_extra(100)).len(), 100);
+        let many = seconds(Retry::DEFAULT.with_extra(100));
+        assert_eq!((many.len(), many[99]), (100, 60));
         let of_a_mirror = |count| Retry::DEFAULT.with_extra(count).at_most(3).attempts;
         assert_eq!([of_a_mirror(0), of_a_mirror(5)], [3, 8]);
         assert_eq!(Retry::DEFAULT.without_answer(), 8);

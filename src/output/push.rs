@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt};
 
 use super::blobs::{BlobSource, InMemory};
-use super::uploads::{self, Uploads};
+use super::uploads::{self, Patience, Uploads};
 use super::{Error, Product};
 use crate::image::{Descriptor, ImageRef};
 use crate::registry::{self, Client};
@@ -228,7 +228,8 @@ async fn push_blob(
         .filter(|repository| !has(repository))
         .map(|repository| repository.image.clone())
         .collect();
-    let delivered = uploads::deliver(client, &missing, blob, source, from).await;
+    let delivered =
+        uploads::deliver(client, &missing, blob, source, from, Patience::AsAskedFor).await;
     let mut delivered = delivered.into_iter();
     let result = |repository: &Repository<'_>| match has(&repository) {
         true => Ok(()),

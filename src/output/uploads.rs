@@ -104,6 +104,15 @@ impl Inner {
     }
 }
 
+/// How often a registry is asked that refuses.
+#[derive(Clone, Copy)]
+pub(super) enum Patience {
+    /// Somebody will ask again later.
+    Once,
+    /// By `--push-retry`.
+    AsAskedFor,
+}
+
 /// Brings a layer into repositories of one registry, and returns those that have it then.
 async fn early(
     client: &Client,
@@ -111,7 +120,7 @@ async fn early(
     layer: &Descriptor,
     blobs: &Arc<dyn BlobSource>,
 ) -> BTreeSet<String> {
-    let results = deliver(client, repositories, layer, blobs, None).await;
+    let results = deliver(client, repositories, layer, blobs, None, Patience::Once).await;
     let mut have = BTreeSet::new();
     for (repository, result) in repositories.iter().zip(results) {
         match result {
@@ -130,6 +139,7 @@ pub(super) async fn deliver(
     blob: &Descriptor,
     blobs: &Arc<dyn BlobSource>,
     from: Option<&ImageRef>,
+    patience: Patience,
 ) -> Vec<Result<(), registry::Error>> {
     let mut from = from.cloned();
     let mut results = Vec::new();
@@ -151,7 +161,10 @@ pub(super) async fn deliver(
                 Arc::new(move || blobs.open(&blob).map_err(io::Error::other))
             },
         };
-        let pushed = client.push_blob(repository, blob, &source).await;
+        let pushed = match patience {
+            Patience::Once => client.push_blob_once(repository, blob, &source).await,
+            Patience::AsAskedFor => client.push_blob(repository, blob, &source).await,
+        };
         if let Ok(pushed) = &pushed {
             let how = match pushed {
                 Pushed::Existed => "existing blob",

@@ -176,7 +176,15 @@ impl Error {
 
     /// Tells whether the registry said no, and might say otherwise to who insists.
     pub(super) fn is_refusal(&self) -> bool {
-        matches!(self, Self::Status(_)) && !self.is_transient() && !self.is_immutable_tag()
+        // What is too large, or not known at all, stays so.
+        const FOR_GOOD: [StatusCode; 2] = [
+            StatusCode::PAYLOAD_TOO_LARGE,
+            StatusCode::METHOD_NOT_ALLOWED,
+        ];
+        let may_change = self
+            .status()
+            .is_some_and(|status| !FOR_GOOD.contains(&status));
+        may_change && !self.is_transient() && !self.is_immutable_tag()
     }
 
     /// Tells whether a manifest was refused because a blob it lists is not there.

@@ -67,8 +67,18 @@ impl Client {
         descriptor: &Descriptor,
         source: &Source,
     ) -> Result<Pushed, Error> {
-        let bring = async || self.bring(image, descriptor, source).await;
-        let pushed = self.insisting(bring).await?;
+        let push = async || self.push_blob_once(image, descriptor, source).await;
+        self.insisting(push).await
+    }
+
+    /// Does the same, but takes a refusal for an answer, whatever number of tries was asked for.
+    pub async fn push_blob_once(
+        &self,
+        image: &ImageRef,
+        descriptor: &Descriptor,
+        source: &Source,
+    ) -> Result<Pushed, Error> {
+        let pushed = self.bring(image, descriptor, source).await?;
         if pushed == Pushed::Uploaded && self.is_damaged(&image.registry, &descriptor.digest) {
             self.check_replaced(image, descriptor).await?;
         }

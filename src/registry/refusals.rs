@@ -77,6 +77,35 @@ fn pushing_insists_if_asked_to() {
 }
 
 #[test]
+fn not_where_it_is_asked_again_anyway_and_not_for_what_stays_so() {
+    let net = net();
+    #[rustfmt::skip] // a table keeps its columns
+    let cases = [
+        // status  once   tries
+        (403,      false, 3),
+        (403,      true,  1),
+        (413,      false, 1),
+        (405,      false, 1),
+    ];
+    for (status, once, tries) in cases {
+        let server = open(move |request, _| match request.method.as_str() {
+            "HEAD" => Reply::new(404),
+            _ => Reply::new(status),
+        });
+        let client = client(&net, 2, Endpoints::default());
+        let image = server.image("a:1");
+        let (blob, bytes) = (descriptor(b"blob"), source(b"blob"));
+        let pushed = match once {
+            true => net.block_on(client.push_blob_once(&image, &blob, &bytes)),
+            false => net.block_on(client.push_blob(&image, &blob, &bytes)),
+        };
+        assert!(pushed.is_err(), "{status} {once}");
+        let asked = count(&server, "POST /v2/a/blobs/uploads/");
+        assert_eq!(asked, tries, "{status} {once}");
+    }
+}
+
+#[test]
 fn a_tag_that_cannot_be_moved_stays_so() {
     let net = net();
     let server = open(|_, _| {
