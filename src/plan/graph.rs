@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::cycle::{self, Edge};
 use super::origin::Origin;
-use super::{Configs, Error, NamedContext, Options, Problem, Scope, epoch, scope};
+use super::{Configs, Error, NamedContext, Options, Problem, Scope, epoch, mount, scope};
 use crate::dockerfile::{self, Dockerfile, Instruction, Located, Stage, suggest};
 use crate::image::Platform;
 
@@ -178,6 +178,7 @@ impl<'a> Graph<'a> {
             Instruction::Run(run) => run
                 .mounts
                 .iter()
+                .filter(|mount| mount::reads_files(mount))
                 .flat_map(|mount| &mount.fields)
                 .filter(|(key, _)| key.eq_ignore_ascii_case("from"))
                 .filter_map(|(_, value)| value.as_deref().filter(|from| !from.is_empty()))

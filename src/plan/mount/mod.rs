@@ -55,6 +55,18 @@ impl Kind {
     }
 }
 
+/// Tells whether what a mount has for `from` is looked at: to others it means nothing.
+pub(super) fn reads_files(mount: &Mount) -> bool {
+    let kinds = mount
+        .fields
+        .iter()
+        .filter(|(key, _)| key.eq_ignore_ascii_case("type"));
+    let kind = kinds
+        .filter_map(|(_, text)| Kind::parse(text.as_deref()?).ok())
+        .next_back();
+    !matches!(kind, Some(Kind::Tmpfs | Kind::Ssh))
+}
+
 /// The options of one mount before their defaults.
 struct Fields {
     kind: Kind,
@@ -293,7 +305,7 @@ impl Fields {
             Kind::Cache => {
                 let is_fresh = [self.mode, self.uid, self.gid].iter().any(Option::is_some)
                     && from.is_some()
-                    && self.source.is_empty();
+                    && source == "/";
                 let id = or(self.id, &clean(&self.target));
                 RunMount::Cache {
                     target,

@@ -31,6 +31,7 @@ FROM three AS b
 ENV X=1
 FROM b AS c
 RUN --mount=from=a,target=/m x
+RUN --mount=type=tmpfs,target=/t,from=unused --mount=TYPE=SSH,from=unused x
 FROM c
 COPY --from=A f /
 COPY --from=0 f /

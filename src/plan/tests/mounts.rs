@@ -117,6 +117,7 @@ fn options_and_defaults() {
         ("type=cache,target=/c,from=b,source=d,uid=5", "cache /c id=/c stage 0:/d shared rw 755 5:0"),
         ("type=cache,target=/c,from=b",               "cache /c id=/c stage 0:/ shared rw 755 0:0"),
         ("type=cache,target=/c,from=b,uid=5",         "cache /c id=/c stage 0:none shared rw 755 5:0"),
+        ("type=cache,target=/c,from=b,source=/,uid=5", "cache /c id=/c stage 0:none shared rw 755 5:0"),
         ("type=cache,target=/c,source=d,uid=5",       "cache /c id=/c empty:/d shared rw 755 5:0"),
     ];
     for (options, want) in cases {
