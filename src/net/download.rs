@@ -305,18 +305,21 @@ impl Pump {
                 Err(_) => return Err(Stop::Failed(self.asking.stalled())),
             };
             let mut piece = piece;
-            if let Some(received) = self.pace.too_few(piece.len(), asked.elapsed())
-                && self.asking.get.body.is_none()
-            {
-                return Err(Stop::Failed(self.asking.slow(received)));
-            }
+            let too_few = self.pace.too_few(piece.len(), asked.elapsed());
             let skipped = (*skip).min(piece.len() as u64);
             piece.advance(usize::try_from(skipped).expect("a part of the piece"));
             *skip -= skipped;
             if piece.is_empty() {
                 continue; // an empty piece means the end to the reader
             }
-            self.received += piece.len() as u64;
+            let received = self.received + piece.len() as u64;
+            if let Some(few) = too_few
+                && self.asking.get.body.is_none()
+                && self.total != Some(received)
+            {
+                return Err(Stop::Failed(self.asking.slow(few)));
+            }
+            self.received = received;
             if self.sender.send(Ok(piece)).await.is_err() {
                 return Err(Stop::Abandoned);
             }

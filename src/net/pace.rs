@@ -89,6 +89,31 @@ mod tests {
     }
 
     #[test]
+    fn a_body_that_is_complete_is_not_too_slow() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            let mut stream = listener.accept().unwrap().0;
+            let request = BufReader::new(&stream).lines().map(Result::unwrap);
+            request.take_while(|line| !line.is_empty()).for_each(drop);
+            let head = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n";
+            stream.write_all(head.as_bytes()).unwrap();
+            std::thread::sleep(Duration::from_millis(50));
+            stream.write_all(b"slow").unwrap();
+        });
+        let net = Net::new(Options { http1_only: false }).unwrap();
+        let mut get = Get::new(url.parse().unwrap());
+        get.least = Least {
+            bytes: 1_000_000,
+            within: Duration::from_millis(1),
+        };
+        let mut download = net.get(&get).unwrap();
+        let mut body = String::new();
+        std::io::Read::read_to_string(&mut download, &mut body).unwrap();
+        assert_eq!(body, "slow");
+    }
+
+    #[test]
     fn too_few_bytes_in_too_much_time() {
         type Case<'a> = (&'a [(usize, u64)], Option<u64>);
         #[rustfmt::skip] // a table keeps its columns
