@@ -42,8 +42,8 @@ pub fn select(
     let hide = options
         .work_dir
         .iter()
-        .chain(&options.isolation.hide)
         .map(|dir| LayerPath::clean(dir.as_os_str().as_encoded_bytes()))
+        .chain(options.isolation.hide.iter().cloned())
         .collect();
     let work_dir = match &options.work_dir {
         Some(dir) => dir.as_path(),

@@ -8,6 +8,7 @@ use crate::execute::IgnorePaths;
 use crate::execute::mount::{Agents, Secrets};
 use crate::execute::run;
 use crate::image::{Compression, Family};
+use crate::layer::LayerPath;
 use crate::plan;
 
 /// What a build is told beside its context and Dockerfile.
@@ -41,7 +42,7 @@ pub struct IsolationOptions {
     /// `--allow security.insecure`
     pub allow_insecure: bool,
     /// Where the container may have mounts that no command should see.
-    pub hide: Vec<PathBuf>,
+    pub hide: Vec<LayerPath>,
 }
 
 /// What mounts of a `RUN` are made of.

@@ -13,6 +13,7 @@ use crate::dockerfile::Platforms;
 use crate::execute::IgnorePaths;
 use crate::execute::mount::{Agents, Secrets};
 use crate::image::Platform;
+use crate::layer::LayerPath;
 use crate::net::Environment;
 use crate::output::annotations::Level;
 use crate::plan;
@@ -37,12 +38,14 @@ pub fn credentials(asked: &options::Registry, kaniko_dir: Option<&Path>) -> Arc<
     }))
 }
 
-/// Returns where registry credentials may be mounted, but for what the work in `current_dir` lies in.
-fn mounted_credentials(current_dir: &Path) -> Vec<PathBuf> {
-    let places = credentials::mount_points(&environment()).into_iter();
-    let places = places.map(|place| current_dir.join(place));
+/// Returns which of the places where registry credentials are looked for may be mounts: all but what the work in `current_dir` lies in.
+fn mounted_credentials(current_dir: &Path, places: Vec<PathBuf>) -> Vec<LayerPath> {
+    let clean = |path: &Path| LayerPath::clean(path.as_os_str().as_encoded_bytes());
+    let here = clean(current_dir);
     places
-        .filter(|place| !current_dir.starts_with(place))
+        .into_iter()
+        .map(|place| clean(&current_dir.join(place)))
+        .filter(|place| !here.starts_with(place))
         .collect()
 }
 
@@ -125,7 +128,10 @@ pub fn build(
             requested: given.isolation,
             force: given.force,
             allow_insecure: given.allow_insecure,
-            hide: mounted_credentials(&asked.current_dir),
+            hide: mounted_credentials(
+                &asked.current_dir,
+                credentials::mount_points(&environment()),
+            ),
         },
         mounts,
         no_cache_filter: given.no_cache_filter.clone(),
@@ -151,5 +157,33 @@ pub fn build(
             reproducible: given.reproducible,
         },
         pin_sources: output.attestations.provenance.is_some(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_hidden() {
+        #[rustfmt::skip] // a table keeps its columns
+        let cases = [
+            // place              hidden
+            ("/root/.docker",     "/root/.docker"),
+            ("/a/../b/./c/",      "/b/c"),
+            (".docker",           "/work/deep/.docker"),
+            ("../other",          "/work/other"),
+            // what the work lies in
+            ("/",                 ""),
+            ("/work",             ""),
+            ("..",                ""),
+            ("../..",             ""),
+            ("/work/deep",        ""),
+        ];
+        for (place, want) in cases {
+            let hidden = mounted_credentials(Path::new("/work/deep"), vec![place.into()]);
+            let hidden: Vec<String> = hidden.iter().map(ToString::to_string).collect();
+            assert_eq!(hidden.concat(), want, "{place}");
+        }
     }
 }
