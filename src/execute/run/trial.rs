@@ -68,7 +68,7 @@ pub fn trial(
 
 /// Tells whether a trial failed for a shortage of this moment: whether the mode works is still open, and a lesser one must not be taken.
 pub fn says_nothing(errno: Errno) -> bool {
-    matches!(errno, Errno::MFILE | Errno::NFILE | Errno::NOMEM)
+    matches!(errno, Errno::MFILE | Errno::NFILE)
 }
 
 /// A directory that goes with the value, also when no more files can be opened.
