@@ -122,7 +122,8 @@ fn a_stage_that_fails_ends_those_that_wait_for_a_cache() {
 
 /// Waits for the command that says `here` in its cache, and lets it go on.
 fn let_go(mounts: &Path) {
-    loop {
+    let begin = Instant::now();
+    while begin.elapsed() < Duration::from_secs(120) {
         for cache in fs_err::read_dir(mounts).unwrap() {
             let content = cache.unwrap().path().join("0/content");
             if content.join("here").exists() {
@@ -132,6 +133,7 @@ fn let_go(mounts: &Path) {
         }
         std::thread::sleep(Duration::from_millis(10));
     }
+    panic!("nothing says `here` below {}", mounts.display());
 }
 
 #[test]
