@@ -52,65 +52,63 @@ impl Pace {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{BufRead, BufReader, Write};
+    use std::io::{BufRead, BufReader, Read, Write};
+    use std::net::TcpStream;
 
     use super::*;
     use crate::net::retry::Retry;
     use crate::net::{Get, Net, Options};
 
-    #[test]
-    fn a_body_that_drips_is_given_up() {
+    /// Serves a body of `length` bytes once, which `body` sends, and returns how to ask for it.
+    fn served(length: u64, body: impl FnOnce(TcpStream) + Send + 'static, within: Duration) -> Get {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
         std::thread::spawn(move || {
             let mut stream = listener.accept().unwrap().0;
             let request = BufReader::new(&stream).lines().map(Result::unwrap);
             request.take_while(|line| !line.is_empty()).for_each(drop);
-            let head = "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n";
-            let mut sent = stream.write_all(head.as_bytes());
-            while sent.is_ok() {
-                std::thread::sleep(Duration::from_millis(1));
-                sent = stream.write_all(b"x");
-            }
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
+            stream.write_all(head.as_bytes()).unwrap();
+            body(stream);
         });
-        let net = Net::new(Options { http1_only: false }).unwrap();
         let mut get = Get::new(url.parse().unwrap());
         get.least = Least {
             bytes: 1_000_000,
-            within: Duration::from_millis(50),
+            within,
         };
         get.retry = Retry {
             attempts: 1,
             ..Retry::DEFAULT
         };
-        let download = net.get(&get).unwrap();
-        let error = std::io::copy(&mut { download }, &mut std::io::sink()).unwrap_err();
+        get
+    }
+
+    fn read(get: &Get) -> std::io::Result<String> {
+        let net = Net::new(Options { http1_only: false }).unwrap();
+        let mut body = String::new();
+        net.get(get).unwrap().read_to_string(&mut body)?;
+        Ok(body)
+    }
+
+    #[test]
+    fn a_body_that_drips_is_given_up() {
+        let drip = |mut stream: TcpStream| {
+            while stream.write_all(b"x").is_ok() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        };
+        let error = read(&served(1_000_000, drip, Duration::from_millis(50))).unwrap_err();
         assert!(error.to_string().contains("no more than"), "{error}");
     }
 
     #[test]
     fn a_body_that_is_complete_is_not_too_slow() {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}/", listener.local_addr().unwrap());
-        std::thread::spawn(move || {
-            let mut stream = listener.accept().unwrap().0;
-            let request = BufReader::new(&stream).lines().map(Result::unwrap);
-            request.take_while(|line| !line.is_empty()).for_each(drop);
-            let head = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n";
-            stream.write_all(head.as_bytes()).unwrap();
+        let late = |mut stream: TcpStream| {
             std::thread::sleep(Duration::from_millis(50));
             stream.write_all(b"slow").unwrap();
-        });
-        let net = Net::new(Options { http1_only: false }).unwrap();
-        let mut get = Get::new(url.parse().unwrap());
-        get.least = Least {
-            bytes: 1_000_000,
-            within: Duration::from_millis(1),
         };
-        let mut download = net.get(&get).unwrap();
-        let mut body = String::new();
-        std::io::Read::read_to_string(&mut download, &mut body).unwrap();
-        assert_eq!(body, "slow");
+        let body = read(&served(4, late, Duration::from_millis(1)));
+        assert_eq!(body.unwrap(), "slow");
     }
 
     #[test]
