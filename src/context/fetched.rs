@@ -135,14 +135,21 @@ fn abandon(dir: &Path, shared: Option<&Path>) {
 
 /// Removes the shared directory with its last user; others may still be there, and then it stays.
 fn remove_if_empty(shared: Option<&Path>) {
-    let Some(Ok(handle)) = shared.map(open) else {
+    let Some(shared) = shared else {
+        return;
+    };
+    let Ok(handle) = open(shared) else {
         return;
     };
     // whoever has it locked is about to use it
     if rustix::fs::flock(&handle, FlockOperation::NonBlockingLockExclusive).is_err() {
         return;
     }
-    let Some(Err(error)) = shared.map(fs_err::remove_dir) else {
+    // the opened one may be gone, and the one in its place somebody else's, who has just made it
+    if !is_at(&handle, shared).unwrap_or(false) {
+        return;
+    }
+    let Err(error) = fs_err::remove_dir(shared) else {
         return;
     };
     if !matches!(
