@@ -1,7 +1,11 @@
 //! Why a layer is not found, stages in one layer, and how much is asked of a registry.
 
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use crate::cache::{Cached, verdicts};
-use crate::support::requires;
+use crate::support::{Sandbox, requires};
 
 /// Returns what the log says of each miss.
 fn reasons(stderr: &str) -> Vec<String> {
@@ -108,4 +112,44 @@ fn a_cached_build_asks_little_of_the_registry() {
         !ours.iter().any(|request| request.starts_with("PATCH")),
         "{ours:#?}"
     );
+}
+
+#[test]
+fn a_cache_that_is_not_there_is_asked_for_once() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let repository = format!("--cache-repo={}/cache", listener.local_addr().unwrap());
+    let connections = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&connections);
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            counted.fetch_add(1, Ordering::SeqCst);
+            drop(stream);
+        }
+    });
+    let t = Sandbox::new();
+    t.file("f", 0o644, "f\n");
+    t.dockerfile(
+        "FROM scratch AS one\nCOPY f /a\nFROM scratch\nCOPY f /b\nCOPY f /c\nCOPY --from=one / /d\nWORKDIR /w\nWORKDIR /v\n",
+    );
+    let build = |more: &str| {
+        let before = connections.load(Ordering::SeqCst);
+        let finished = t.build([
+            "--no-push",
+            "--cache",
+            "--cache-copy-layers",
+            "--skip-push-permission-check",
+            &repository,
+            more,
+        ]);
+        let finished = finished.succeeded();
+        let warned = finished.stderr.matches("cannot look into the layer cache");
+        assert_eq!(warned.count(), 1, "{finished}");
+        assert!(!finished.stderr.contains("Pushing layer"), "{finished}");
+        connections.load(Ordering::SeqCst) - before
+    };
+    // three times, each time with TLS and without
+    for more in ["--single-snapshot=false", "--no-cache-filter=one"] {
+        assert_eq!(build(more), 6, "{more}");
+    }
+    assert_eq!(build("--custom-platform=linux/amd64,linux/arm64"), 6);
 }

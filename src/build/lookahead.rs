@@ -1,8 +1,8 @@
 //! Which layers are in the cache, found out before any work, and the new ones on their way into it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use tracing::{debug, info, warn};
 
@@ -35,6 +35,8 @@ pub struct Lookahead {
     uploads: Mutex<Uploads>,
     /// Nothing more is stored.
     is_closed: AtomicBool,
+    /// Nothing can be stored at all: nobody is there.
+    is_away: bool,
 }
 
 #[derive(Default)]
@@ -94,9 +96,23 @@ impl Lookahead {
             }
         }
         let platform = &plan.stages[plan.target].config.platform;
-        let answers = cache.look_up(&distinct, platform, compression);
-        let answers: BTreeMap<Key, Lookup> = distinct.into_iter().zip(answers).collect();
-        complain(&cache, &answers);
+        let silence = match covered.is_empty() {
+            true => None,
+            false => cache.silence(),
+        };
+        let is_away = silence.is_some();
+        let answers: BTreeMap<Key, Lookup> = match silence {
+            Some(error) => {
+                let failed = |key| (key, Lookup::Failed(Arc::clone(&error)));
+                distinct.into_iter().map(failed).collect()
+            }
+            None => {
+                let answers = cache.look_up(&distinct, platform, compression);
+                let answers = distinct.into_iter().zip(answers).collect();
+                complain(&cache, &answers);
+                answers
+            }
+        };
         let mut hits = BTreeMap::new();
         let mut misses = BTreeMap::new();
         for (at, key) in &covered {
@@ -139,6 +155,7 @@ impl Lookahead {
             misses,
             uploads: Mutex::default(),
             is_closed: AtomicBool::new(false),
+            is_away,
         }
     }
 
@@ -226,10 +243,8 @@ impl Lookahead {
 
     /// Tells whether the layer of a step is to be made for the cache's sake.
     pub fn wants(&self, at: At) -> bool {
-        self.cache
-            .as_ref()
-            .is_some_and(|cache| cache.options().push)
-            && self.keys.contains_key(&at)
+        let cache = self.cache.as_ref().filter(|_| !self.is_away);
+        cache.is_some_and(|cache| cache.options().push) && self.keys.contains_key(&at)
     }
 
     /// Returns the registry to which the layer of a step goes for the cache's sake.

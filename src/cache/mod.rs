@@ -15,6 +15,7 @@ mod lost;
 mod remote;
 
 use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt};
@@ -64,6 +65,8 @@ pub struct LayerCache {
     store: Option<SharedStore>,
     /// What was found and could not be read.
     lost: Lost,
+    /// Why there is nobody to ask, once that is known.
+    silence: Arc<OnceLock<Option<Arc<registry::Error>>>>,
 }
 
 /// A cached layer.
@@ -92,7 +95,7 @@ pub enum Lookup {
     /// Something is there that cannot be used.
     Broken(String),
     /// The repository did not answer.
-    Failed(Box<registry::Error>),
+    Failed(Arc<registry::Error>),
 }
 
 /// What kept a layer from being fetched or stored.
@@ -132,6 +135,7 @@ impl LayerCache {
             client,
             store,
             lost: Lost::default(),
+            silence: Arc::default(),
         }
     }
 
@@ -145,6 +149,26 @@ impl LayerCache {
             Repository::Registry(repository) => remote::reference(repository, key).to_string(),
             Repository::Layouts(prefix) => format!("oci:{}:{key}", prefix.display()),
         }
+    }
+
+    /// Returns why the repository cannot be reached, if so; a build finds it out and tells it once, however many layers it has.
+    pub fn silence(&self) -> Option<Arc<registry::Error>> {
+        let Repository::Registry(repository) = &self.options.repository else {
+            return None;
+        };
+        let ask = || {
+            let asked = self.client.reach(&repository.registry);
+            let error = self.client.net().block_on(asked).err()?;
+            let advice = error
+                .help()
+                .map_or(String::new(), |text| format!("; {text}"));
+            tracing::warn!(
+                "cannot look into the layer cache, and nothing is stored there: {}{advice}",
+                error.chain()
+            );
+            Some(Arc::new(error))
+        };
+        self.silence.get_or_init(ask).clone()
     }
 
     /// Looks all keys up, at the same time; the answers stand in the order of the keys. A layer that could not be read before is not found again.

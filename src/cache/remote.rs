@@ -29,7 +29,7 @@ pub async fn look_up(
         Ok(Some(image)) => image,
         Ok(None) => return Lookup::Absent,
         Err(error) if error.is_damage() => return Lookup::Broken(error.chain()),
-        Err(error) => return Lookup::Failed(Box::new(error)),
+        Err(error) => return Lookup::Failed(Arc::new(error)),
     };
     let origin = Origin::Registry(image.source.clone());
     let judged = entry::judge(key, &image.manifest, &image.config, wanted, origin);
@@ -42,7 +42,7 @@ pub async fn look_up(
     {
         Ok(true) => Lookup::Hit(hit),
         Ok(false) => Lookup::Broken("its layer is missing or incomplete".to_owned()),
-        Err(error) => Lookup::Failed(Box::new(error)),
+        Err(error) => Lookup::Failed(Arc::new(error)),
     }
 }
 

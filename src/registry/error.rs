@@ -199,6 +199,11 @@ impl Error {
         matches!(self, Self::Transport { source, .. } if source.is_connect())
     }
 
+    /// Tells whether nobody even refused the connection.
+    pub(super) fn is_silence(&self) -> bool {
+        matches!(self, Self::Transport { source, .. } if source.is_timeout())
+    }
+
     pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Status(answer) => answer.retry_after,

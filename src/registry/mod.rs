@@ -31,6 +31,7 @@ mod pull;
 mod push;
 #[cfg(test)]
 mod push_faults;
+mod reach;
 #[cfg(test)]
 mod refusals;
 mod server;
