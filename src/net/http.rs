@@ -104,6 +104,12 @@ pub(super) fn build(
     builder.build().map_err(|source| Error::Client { source })
 }
 
+/// Tells whether what a server said is no TLS at all: its first byte begins no message. One that is broken further on is another matter.
+pub fn is_no_tls(error: &rustls::Error) -> bool {
+    use rustls::{Error::InvalidMessage, InvalidMessage::InvalidContentType};
+    matches!(error, InvalidMessage(InvalidContentType))
+}
+
 /// Returns the TLS error at the end of a chain of causes.
 pub fn tls_error(error: &reqwest::Error) -> Option<&rustls::Error> {
     let mut cause = std::error::Error::source(error);
@@ -121,4 +127,19 @@ pub fn tls_error(error: &reqwest::Error) -> Option<&rustls::Error> {
         };
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::{Error, InvalidMessage};
+
+    use super::*;
+
+    #[test]
+    fn what_is_no_tls() {
+        let invalid = |what| is_no_tls(&Error::InvalidMessage(what));
+        assert!(invalid(InvalidMessage::InvalidContentType));
+        assert!(!invalid(InvalidMessage::MessageTooLarge));
+        assert!(!is_no_tls(&Error::DecryptError));
+    }
 }

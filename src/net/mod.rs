@@ -32,11 +32,14 @@ use crate::log::timeline::Timeline;
 pub use download::{Download, Get, Sign};
 pub use environment::Environment;
 pub use host::{HostGuard, HostLock};
-pub use http::{Identity, Profile, Redirects, tls_error};
+pub use http::{Identity, Profile, Redirects, is_no_tls, tls_error};
 pub use secret::Secret;
 
 /// Limits how long it may take to open a connection.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What can be done where no connection comes about.
+pub const UNREACHED: &str = "check its name and port, and whether it can be reached from here; HTTPS_PROXY and HTTP_PROXY name a proxy";
 
 /// What may go wrong with the network itself, and with requests that are not about registries.
 #[derive(Debug, thiserror::Error)]
@@ -95,7 +98,7 @@ impl Error {
                     .to_owned(),
             ),
             Self::Get { source, .. } if is_plain(source) => Some(
-                "if the server speaks plain HTTP, write http:// in place of https://; for a repository set GIT_PULL_METHOD=http"
+                "if the server speaks plain HTTP, write http:// in place of https://, in S3_ENDPOINT and the like, too; for a repository set GIT_PULL_METHOD=http"
                     .to_owned(),
             ),
             Self::Get { source, .. } if is_certificate(source) => Some(
@@ -103,6 +106,9 @@ impl Error {
                  directory by SSL_CERT_DIR; flags about registries are about registries only"
                     .to_owned(),
             ),
+            Self::Get { source, .. } if source.is_connect() && tls_error(source).is_none() => {
+                Some(UNREACHED.to_owned())
+            }
             Self::Stalled { .. } | Self::Slow { .. } | Self::Changed { .. } => Some(
                 "try again; if it stays so, the server or what is between here and there is too slow, or broken"
                     .to_owned(),
@@ -154,7 +160,7 @@ fn is_certificate(error: &reqwest::Error) -> bool {
 
 /// Tells whether what a server said is no TLS at all.
 fn is_plain(error: &reqwest::Error) -> bool {
-    matches!(tls_error(error), Some(rustls::Error::InvalidMessage(_)))
+    tls_error(error).is_some_and(is_no_tls)
 }
 
 /// Settings of the whole process's network.

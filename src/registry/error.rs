@@ -10,7 +10,7 @@ use reqwest::StatusCode;
 use crate::causes;
 use crate::image::{self, Digest, Platform};
 use crate::net::retry::is_transient;
-use crate::net::tls_error;
+use crate::net::{UNREACHED, is_no_tls, tls_error};
 
 use super::answer::{Answer, Code, RequestLine};
 use super::credentials;
@@ -288,10 +288,7 @@ impl Error {
 
 fn transport_help(registry: &str, source: &reqwest::Error) -> Option<String> {
     let Some(error) = tls_error(source) else {
-        return source.is_connect().then(|| {
-            "check its name and port, and whether it can be reached from here; HTTPS_PROXY and HTTP_PROXY name a proxy"
-                .to_owned()
-        });
+        return source.is_connect().then(|| UNREACHED.to_owned());
     };
     use rustls::CertificateError::{
         Expired, ExpiredContext, NotValidForName, NotValidForNameContext, NotValidYet,
@@ -311,7 +308,7 @@ fn transport_help(registry: &str, source: &reqwest::Error) -> Option<String> {
         rustls::Error::InvalidCertificate(_) => Some(format!(
             "trust its authority with --registry-certificate {registry}=/path/ca.pem, or skip the check with --skip-tls-verify-registry {registry}"
         )),
-        rustls::Error::InvalidMessage(_) => Some(format!(
+        error if is_no_tls(error) => Some(format!(
             "if it speaks plain HTTP, allow that with --insecure-registry {registry}"
         )),
         _ => None,
@@ -324,6 +321,6 @@ impl Error {
         let Self::Transport { source, .. } = self else {
             return false;
         };
-        matches!(tls_error(source), Some(rustls::Error::InvalidMessage(_)))
+        tls_error(source).is_some_and(is_no_tls)
     }
 }
