@@ -120,10 +120,12 @@ fn who_has_no_identity_is_told_what_would_be_one() {
     }
     // why something is tried again is told, too
     let context = "--context=http://127.0.0.1:1/x.tar";
-    case.run(&[context]).failed(
-        1,
-        "due to GET http://127.0.0.1:1/x.tar failed: Connection refused",
-    );
+    case.run(&[context])
+        .failed(
+            1,
+            "due to GET http://127.0.0.1:1/x.tar failed: Connection refused",
+        )
+        .failed(1, "help: check its name and port");
 }
 
 #[test]
@@ -229,11 +231,14 @@ fn amazon_checks_signatures() {
     let by_path = with(&[endpoint.clone(), ("S3_FORCE_PATH_STYLE", "true".into())]);
     assert_eq!(by_path.message(&[context]), "of S3");
     let missing = by_path.run(&["--context=s3://bucket/none"]);
-    missing.failed(1, "answered 404 (NoSuchKey)");
+    missing
+        .failed(1, "answered 404 (NoSuchKey)")
+        .failed(1, "help: look for the bucket's and the object's name");
     let wrong = with(&[endpoint, ("AWS_SECRET_ACCESS_KEY", "hidden-wrong".into())]);
     wrong
         .run(&[context])
-        .failed(1, "answered 403 (SignatureDoesNotMatch)");
+        .failed(1, "answered 403 (SignatureDoesNotMatch)")
+        .failed(1, "help: the secret key does not belong to");
     // by Amazon's own names
     let address = amazon.address.clone();
     let internet = Internet::new(move |host, request| match host.contains(".dkr.") {
@@ -286,8 +291,11 @@ fn googles_storage() {
         case.message(&["-c", "gs://bucket/dir/a b.tgz"]),
         "of a directory"
     );
-    case.run(&["-c", "gs://bucket/none"])
+    let finished = case
+        .run(&["-c", "gs://bucket/none"])
         .failed(1, "answered 404");
+    // an emulator wants no credentials
+    assert!(!finished.stderr.contains("credentials"), "{finished}");
 
     let metadata =
         Web::with(r#"{"access_token":"hidden","expires_in":3599,"token_type":"Bearer"}"#);
@@ -381,13 +389,22 @@ fn azures_storage() {
     let public = format!("--context={url}/public/a.tgz");
     let with_key = with("AZURE_STORAGE_ACCESS_KEY", ACCOUNT_KEY);
     assert_eq!(with_key.message(&[&private]), "private");
+    let with_newline = with("AZURE_STORAGE_ACCESS_KEY", &format!("{ACCOUNT_KEY}\n"));
+    assert_eq!(with_newline.message(&[&private]), "private");
+    with("AZURE_STORAGE_ACCESS_KEY", "hidden-key")
+        .run(&[&private])
+        .failed(1, "AZURE_STORAGE_ACCESS_KEY is no key");
     with_key
         .run(&[&format!("{private}.none")])
         .failed(1, "answered 404 (BlobNotFound)");
     let wrong = with("AZURE_STORAGE_ACCESS_KEY", "aGlkZGVuIGtleQ==");
     wrong
         .run(&[&private])
-        .failed(1, "answered 403 (AuthorizationFailure)");
+        .failed(1, "answered 403 (AuthorizationFailure)")
+        .failed(
+            1,
+            "help: AZURE_STORAGE_ACCESS_KEY must be a key of that account",
+        );
     let none = with("AZURE_CLIENT_ID", "");
     let signed = format!("{private}?{signature}");
     assert_eq!(none.message(&[&signed]), "private");

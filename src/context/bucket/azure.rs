@@ -3,15 +3,18 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use tokio::sync::Mutex;
 use url::Url;
 
-use super::{Error, get, refused, signing};
+use super::{Error, Provider, get, refused, signing};
 use crate::cloud::azure::{self, Realm};
 use crate::cloud::{Surroundings, Token, bearer};
 use crate::net::{Download, Secret, Sign};
 
 const MISSING: &str = "AZURE_STORAGE_ACCESS_KEY environment variable is not set, and there is no AZURE_STORAGE_SAS_TOKEN, `sig` in the URL, or identity";
+const KEY: &str = "AZURE_STORAGE_ACCESS_KEY";
 /// What a token of the directory is for; the same in every realm.
 const RESOURCE: &str = "https://storage.azure.com";
 /// The version of the protocol; without it tokens are not accepted.
@@ -68,7 +71,10 @@ pub(super) fn open(at: &Surroundings, url: &Url) -> Result<Download, Error> {
     let download = at.net().get(&get)?;
     match download.status.as_u16() {
         200 => Ok(download),
-        _ => Err(refused(&url, download, missing.then_some(MISSING))),
+        _ => {
+            let missing = missing.then_some(MISSING);
+            Err(refused(Provider::Azure, &url, download, missing))
+        }
     }
 }
 
@@ -82,7 +88,12 @@ fn proof(at: &Surroundings, url: &mut Url) -> Result<Proof, Error> {
         return Ok(Proof::Nothing);
     }
     let variable = |name| at.environment().get(name);
-    if let Some(key) = variable("AZURE_STORAGE_ACCESS_KEY") {
+    if let Some(key) = variable(KEY) {
+        // a file that a Secret was made from ends with a newline
+        let key = key.trim();
+        if STANDARD.decode(key).is_err() {
+            return Err(Error::Key { variable: KEY });
+        }
         let host = url.host_str().unwrap_or_default();
         let account = host.split('.').next().unwrap_or_default().to_owned();
         let key = Secret::new(key);

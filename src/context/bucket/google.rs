@@ -6,7 +6,7 @@ use std::time::Instant;
 use tokio::sync::Mutex;
 use url::Url;
 
-use super::{Error, get, refused, signing};
+use super::{Error, Provider, get, refused, signing};
 use crate::cloud::{Surroundings, Token, bearer, google};
 use crate::net::percent::encoded;
 use crate::net::{Download, Environment, Sign};
@@ -18,19 +18,20 @@ const EMULATOR: &str = "STORAGE_EMULATOR_HOST";
 /// Asks for an object; an emulator is told nothing of who we are.
 pub(super) fn open(at: &Surroundings, bucket: &str, name: &str) -> Result<Download, Error> {
     let url = url(at.environment(), bucket, name)?;
-    let token = match at.environment().get(EMULATOR) {
-        Some(_) => None,
-        None => {
+    let is_emulated = at.environment().get(EMULATOR).is_some();
+    let token = match is_emulated {
+        true => None,
+        false => {
             let token = at.net().block_on(google::token(at, google::READ_SCOPE));
             token.map_err(Error::no_proof(MISSING))?
         }
     };
-    let missing = token.is_none().then_some(MISSING);
+    let missing = (token.is_none() && !is_emulated).then_some(MISSING);
     let sign = token.map(|token| sign(at, token));
     let download = at.net().get(&get(url.clone(), sign))?;
     match download.status.as_u16() {
         200 => Ok(download),
-        _ => Err(refused(&url, download, missing)),
+        _ => Err(refused(Provider::Google, &url, download, missing)),
     }
 }
 

@@ -4,6 +4,7 @@
 //! Compat spec 4.5 to 4.7. Deviations: profiles, roles and identities serve for all three, SAS tokens and identities for Azure;
 //! what is public can be had without credentials.
 
+mod advice;
 mod azure;
 mod google;
 mod s3;
@@ -19,6 +20,7 @@ use super::Error as ContextError;
 use crate::cloud::{self, Surroundings};
 use crate::net::redact::redacted;
 use crate::net::{self, Download, Get, Profile, Redirects, Sign};
+use advice::Provider;
 
 /// Where an archive is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,12 +57,15 @@ pub enum Error {
     Net(#[from] net::Error),
     #[error("{url} answered {status}{}", reason(.code))]
     Status {
+        provider: Provider,
         url: String,
         status: u16,
         code: String,
         /// What would have authenticated us.
         missing: Option<&'static str>,
     },
+    #[error("{variable} is no key: it is not in base64")]
+    Key { variable: &'static str },
     #[error("{variable} cannot be used: `{value}`")]
     Endpoint {
         variable: &'static str,
@@ -92,9 +97,16 @@ impl Error {
                 source.help().or_else(|| Some((*missing).to_owned()))
             }
             Self::Net(error) => error.help(),
-            Self::Status { missing, .. } => {
-                missing.map(|missing| format!("it was asked for without credentials: {missing}"))
-            }
+            Self::Status {
+                provider,
+                status,
+                code,
+                missing,
+                ..
+            } => advice::advice(*provider, *status, code, *missing),
+            Self::Key { .. } => Some(
+                "it is one of the storage account's access keys, as it is shown there".to_owned(),
+            ),
             Self::Endpoint { .. } => None,
         }
     }
@@ -191,16 +203,22 @@ where
 }
 
 /// Turns an answer that is not the object into an error.
-fn refused(url: &Url, download: Download, missing: Option<&'static str>) -> Error {
+fn refused(
+    provider: Provider,
+    url: &Url,
+    download: Download,
+    missing: Option<&'static str>,
+) -> Error {
     let status = download.status.as_u16();
     let mut text = String::new();
     // a body that cannot be read says nothing
     let _ = download.take(REASON_LIMIT).read_to_string(&mut text);
     Error::Status {
+        provider,
         url: redacted(url),
         status,
         code: code(&text).unwrap_or_default(),
-        missing: missing.filter(|_| matches!(status, 400..=409)),
+        missing,
     }
 }
 

@@ -6,7 +6,7 @@ use reqsign::SigningCredential;
 use tokio::sync::Mutex;
 use url::Url;
 
-use super::{Error, get, refused, signing};
+use super::{Error, Provider, get, refused, signing};
 use crate::cloud::{Surroundings, aws};
 use crate::net::percent::encoded;
 use crate::net::{Download, Environment, Sign};
@@ -39,7 +39,7 @@ pub(super) fn open(at: &Surroundings, bucket: &str, key: &str) -> Result<Downloa
                 region = own.to_owned();
                 is_moved = true;
             }
-            None => return Err(refused(&url, download, missing)),
+            None => return Err(refused(Provider::Amazon, &url, download, missing)),
         }
     }
 }
