@@ -121,7 +121,10 @@ impl Error {
             Self::Archive {
                 source: ArchiveError::Files(error),
                 ..
-            } => error.help(),
+            } => error.help().or_else(|| {
+                let is_cut = matches!(error, rootfs::Error::Content { .. });
+                is_cut.then(|| NO_TAR.to_owned())
+            }),
             Self::Archive {
                 source: ArchiveError::Layer(error),
                 ..

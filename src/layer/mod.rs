@@ -38,7 +38,7 @@ pub use writer::Writer;
 pub enum Error {
     #[error("cannot read the layer at byte {offset}")]
     Read { offset: u64, source: io::Error },
-    #[error("the layer ends too early, at byte {offset}")]
+    #[error("the tar ends too early, at byte {offset}")]
     Truncated { offset: u64 },
     #[error("invalid tar header at byte {offset}: {reason}")]
     Header { offset: u64, reason: &'static str },
