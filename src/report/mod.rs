@@ -104,8 +104,14 @@ fn about_limits(error: &(dyn Error + 'static)) -> Option<String> {
 /// Returns an error and its causes, a line for each.
 pub fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = format!("{error}\n");
+    let mut told = error.to_string();
     for cause in causes::of(error) {
-        let _ = writeln!(text, "  caused by: {cause}");
+        // some libraries say of an error what the one inside it says
+        let cause = cause.to_string();
+        if cause != told {
+            let _ = writeln!(text, "  caused by: {cause}");
+        }
+        told = cause;
     }
     log::harmless(&text).into_owned()
 }
@@ -169,6 +175,16 @@ mod tests {
         "#]]
         .assert_eq(&render(&error));
         assert_eq!(error.exit_status(), 1);
+    }
+
+    #[test]
+    fn what_is_said_twice_is_told_once() {
+        let inner = Failure::Copy(Failure::Copy(Failure::NoMatch.into()).into());
+        expect![[r"
+            COPY failed
+              caused by: no files in the build context match `src/*.rs`
+        "]]
+        .assert_eq(&chain(&inner));
     }
 
     #[test]
