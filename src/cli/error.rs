@@ -9,6 +9,8 @@ use crate::log::{self, go_quote};
 pub enum Error {
     #[error("unknown command {} for \"executor\"", go_quote(.0))]
     UnknownCommand(String),
+    #[error("unknown argument {}: an image to warm is named by --image", go_quote(.0))]
+    UnknownArgument(String),
     #[error("unknown flag: --{name}")]
     UnknownFlag {
         name: String,
@@ -135,6 +137,9 @@ impl Error {
             ),
             Self::UnknownCommand(word) if value::parse_bool(word).is_ok() => Some(format!(
                 "a switch takes its value with `=`, as in `--cache={word}`"
+            )),
+            Self::UnknownArgument(word) if value::parse_bool(word).is_ok() => Some(format!(
+                "a switch takes its value with `=`, as in `--force={word}`"
             )),
             Self::Exposed { flag } => Some(format!(
                 "for a git repository leave them out and name a Secret with the keys GIT_TOKEN, or GIT_USERNAME and GIT_PASSWORD, by \

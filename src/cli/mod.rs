@@ -231,7 +231,7 @@ mod tests {
             ("completion",                  expect!["accepts 1 arg(s), received 0 + usage"]),
             ("completion tcsh",             expect![[r#"no completion script for "tcsh"; there are those of bash, zsh and fish + usage"#]]),
             ("warm",                        expect!["you must select at least one image to cache or a dockerfilepath to parse + usage"]),
-            ("warm -i a -i b -c /c -f -d D --customPlatform=linux/arm64 x", expect![[r#"unknown command "x" for "executor" + Run 'executor --help' for usage."#]]),
+            ("warm -i a -i b -c /c -f -d D --customPlatform=linux/arm64 x", expect![[r#"unknown argument "x": an image to warm is named by --image + usage"#]]),
             ("warm -i a --insecure",        expect!["unknown flag: --insecure + usage"]),
             ("cache",                       expect!["say what to do with the cache: executor cache prune + usage"]),
             ("cache show",                  expect![[r#"unknown command "show" for "executor" + Run 'executor --help' for usage."#]]),

@@ -47,7 +47,7 @@ pub struct Warm {
 /// Compat spec 2.4.
 pub fn warm(parsed: Parsed) -> Result<WarmArguments, Error> {
     if let Some(word) = parsed.positional.into_iter().next() {
-        return Err(Error::UnknownCommand(word));
+        return Err(Error::UnknownArgument(word));
     }
     let values = parsed.values;
     if values.list("image").is_empty() && values.non_empty("dockerfile").is_none() {
