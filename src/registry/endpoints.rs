@@ -29,6 +29,8 @@ pub(super) struct Candidate {
     pub(super) mapped: bool,
 }
 
+const MAP: &str = "map";
+
 impl Endpoints {
     /// Adds the entries of one `--registry-map` value, `orig=new[/prefix][;orig2=new2…]`; an empty text adds none.
     ///
@@ -37,10 +39,11 @@ impl Endpoints {
     pub fn add_map(&mut self, text: &str) -> Result<(), Error> {
         for pair in text.split(';').filter(|pair| !pair.trim().is_empty()) {
             let (original, place) = pair.split_once('=').ok_or_else(|| Error::Map {
+                what: MAP,
                 text: pair.to_owned(),
                 reason: "expected `registry=replacement[/prefix]`",
             })?;
-            self.add(original, place)?;
+            self.add(original, place, MAP)?;
         }
         Ok(())
     }
@@ -53,11 +56,12 @@ impl Endpoints {
         if text.trim().is_empty() {
             return Ok(());
         }
-        self.add(DOCKER_HUB, text)
+        self.add(DOCKER_HUB, text, "mirror")
     }
 
-    fn add(&mut self, original: &str, place: &str) -> Result<(), Error> {
+    fn add(&mut self, original: &str, place: &str, what: &'static str) -> Result<(), Error> {
         let error = |reason| Error::Map {
+            what,
             text: place.to_owned(),
             reason,
         };

@@ -120,8 +120,13 @@ pub enum Error {
         reference: String,
         source: Box<Error>,
     },
-    #[error("invalid registry map `{text}`: {reason}")]
-    Map { text: String, reason: &'static str },
+    #[error("invalid registry {what} `{text}`: {reason}")]
+    Map {
+        /// A map or a mirror.
+        what: &'static str,
+        text: String,
+        reason: &'static str,
+    },
     #[error("failed to load certificate `{}`", .path.display())]
     Certificate { path: PathBuf, source: io::Error },
     #[error("certificates for registry `{registry}`")]

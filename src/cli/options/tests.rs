@@ -35,7 +35,7 @@ fn check(words: &str, env: &[(&str, &str)], what: impl Fn(&Options) -> String, w
 #[test]
 fn combinations() {
     #[rustfmt::skip] // a table keeps its columns
-    let cases: [(&str, &[Pair], &str); 51] = [
+    let cases: [(&str, &[Pair], &str); 52] = [
         ("",                                               &[], "you must provide --destination, or use --no-push"),
         ("--tar-path=/t",                                  &[], "you must provide --destination, or use --no-push"),
         ("--no-push",                                      &[("KANIKO_NO_PUSH", "false")], "you must provide --destination, or use --no-push"),
@@ -81,6 +81,7 @@ fn combinations() {
         ("-d Upper/x",                                     &[], "cannot push to `Upper/x`"),
         ("-d a/b@sha256:0000000000000000000000000000000000000000000000000000000000000000", &[], "cannot push to `a/b@sha256:0000000000000000000000000000000000000000000000000000000000000000`"),
         ("--no-push --report=a.txt",                       &[], "invalid argument \"a.txt\" for \"--report\" flag: it must end in .json or .html"),
+        ("--no-push",                                      &[("KANIKO_REGISTRY_MIRROR", "ftp://x")], "invalid registry mirror `ftp://x`: expected `host[:port][/prefix]`"),
         ("--no-push",                                      &[("KANIKO_REGISTRY_MAP", "x")], "invalid registry map `x`: expected `registry=replacement[/prefix]`"),
         ("--no-push",                                      &[("KANIKO_ISOLATION", "vm")], "invalid value for KANIKO_ISOLATION environment variable: `vm` is none of auto, namespaces, in-place, chroot"),
         ("--no-push",                                      &[("EXECUTOR_SHORTCUTS", "no")], "invalid value for EXECUTOR_SHORTCUTS environment variable: strconv.ParseBool: parsing \"no\": invalid syntax"),
