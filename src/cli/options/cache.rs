@@ -33,9 +33,6 @@ pub fn resolve(given: Given<'_>, output: &Output) -> Result<Option<Options>, Err
         }),
     };
     let shortcuts = given.shortcuts()?;
-    if repository.is_none() {
-        tracing::warn!("--cache has no place to look into: give --cache-repo or --destination");
-    }
     Ok(repository.map(|repository| Options {
         repository,
         copies: values.bool("cache-copy-layers"),

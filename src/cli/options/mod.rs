@@ -127,6 +127,9 @@ impl Options {
         };
         checks::check(&options)?;
         checks::check_cache(values, options.output.push)?;
+        if values.bool("cache") && options.cache.is_none() {
+            tracing::warn!("--cache has no place to look into: give --cache-repo or --destination");
+        }
         Ok(options)
     }
 }
