@@ -160,7 +160,10 @@ fn warm(arguments: &WarmArguments) -> u8 {
         arguments.log(),
         "error warming the cache",
         |place| arguments.resolve(&Environment::of_process(), place),
-        |asked, interrupt| status(job::warm(&asked, interrupt)),
+        |asked, interrupt| {
+            let done = job::warm(&asked, interrupt);
+            done.map_or_else(|error| report::failure(&error), |()| 0)
+        },
     )
 }
 
@@ -169,7 +172,7 @@ fn prune(arguments: &PruneArguments) -> u8 {
         arguments.log(),
         "error pruning the cache",
         |place| arguments.resolve(&Environment::of_process(), place),
-        |asked, _| status(job::prune(&asked)),
+        |asked, _| refused(job::prune(&asked)),
     )
 }
 
@@ -178,7 +181,7 @@ fn carry(arguments: &CarryArguments) -> u8 {
         arguments.log(),
         "error carrying caches",
         |place| arguments.resolve(&Environment::of_process(), place),
-        |asked, interrupt| status(job::carry(&asked, interrupt)),
+        |asked, interrupt| refused(job::carry(&asked, interrupt)),
     )
 }
 
@@ -204,9 +207,9 @@ fn run_with_log<T>(
     }
 }
 
-/// Prints what something failed with and returns the exit status.
-fn status<E: Explain + 'static>(done: Result<(), E>) -> u8 {
-    done.map_or_else(|error| report::failure(&error), |()| 0)
+/// Prints what a command of our own failed with and returns the exit status.
+fn refused<E: Explain + 'static>(done: Result<(), E>) -> u8 {
+    done.map_or_else(|error| report::refusal(&error), |()| 0)
 }
 
 /// Tells where this process is.

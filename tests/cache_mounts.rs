@@ -105,7 +105,7 @@ fn some_of_them() {
     assert_eq!(build(&t, "second"), "750,7 4711,0 x y y ");
     #[rustfmt::skip] // a table keeps its columns
     let cases: [(&[&str], &str); 6] = [
-        (&["import", &into, &back, "--id=one"], "there is no cache called `one`"),
+        (&["import", &into, &back, "--id=one"], "Error: there is no cache called `one`"),
         (&["export", &from, &to, "--id=none"],  "there is no cache called `none`"),
         (&["export", &from],                    "say where the caches go with --to"),
         (&["import", &from, &to],               "say where the caches come from with --from"),
