@@ -16,7 +16,12 @@ const SYSTEM: [&str; 3] = ["proc", "sys", "dev"];
 const SECRETS: [&str; 2] = ["run/secrets", "var/run/secrets"];
 
 /// What a runtime mounts into every container; nobody needs to be told.
-const EXPECTED: [&str; 3] = ["etc/resolv.conf", "etc/hosts", "etc/hostname"];
+const EXPECTED: [&str; 4] = [
+    "etc/resolv.conf",
+    "etc/hosts",
+    "etc/hostname",
+    "run/.containerenv",
+];
 
 /// The parts of the container that stay.
 #[derive(Debug, PartialEq, Eq)]
@@ -209,6 +214,18 @@ mod tests {
     fn text(paths: &[LayerPath]) -> String {
         let paths: Vec<String> = paths.iter().map(LayerPath::to_string).collect();
         paths.join(" ")
+    }
+
+    #[test]
+    fn what_a_runtime_brings_is_expected() {
+        for (path, want) in [
+            ("proc/sys", true),
+            ("etc/hosts", true),
+            ("run/.containerenv", true),
+            ("run/other", false),
+        ] {
+            assert_eq!(is_expected(&LayerPath::clean(path)), want, "{path}");
+        }
     }
 
     #[test]
