@@ -147,6 +147,7 @@ fn formats_are_chosen_or_refused() {
     let refused = t.build(["--no-push", "--image-format=docker"]);
     let refused = refused.failed(1, "error building image: cannot relabel zstd layer sha256:");
     assert!(refused.stderr.contains("Dockerfile:1:6"), "{refused}");
+    assert!(refused.stderr.contains("help: leave out"), "{refused}");
     assert!(!refused.stderr.contains("Building stage"), "{refused}");
     let kept = t.build_and_pull("kept", [""; 0]);
     let kinds = |n: usize| kept.manifest["layers"][n]["mediaType"].as_str();

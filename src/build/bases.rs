@@ -52,12 +52,12 @@ fn at_from(
     }
 }
 
-/// Checks that an image of the family can have the layers of its base.
+/// Checks that an image of the family can have the layers of its base; beside it is the one that was asked for.
 ///
 /// # Errors
 /// [`Error::Relabel`] at the `FROM` of a base that has zstd layers, which no Docker image has.
 pub fn check_family(
-    family: Family,
+    (family, wanted): (Family, Option<Family>),
     plan: &Plan,
     bases: &Bases,
     dockerfile: &Dockerfile,
@@ -72,6 +72,7 @@ pub fn check_family(
             let error = Error::Relabel {
                 layer: layer.digest.clone(),
                 image: key.0.to_string(),
+                is_asked: wanted.is_some(),
                 source,
             };
             at_from(error, dockerfile, options, configs)

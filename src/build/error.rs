@@ -42,6 +42,8 @@ pub enum Error {
     Relabel {
         layer: Digest,
         image: String,
+        /// `--image-format` says that it be Docker's.
+        is_asked: bool,
         source: image::Error,
     },
     #[error(transparent)]
@@ -272,10 +274,13 @@ impl Error {
                 let own = source.downcast_ref().and_then(rootfs::Error::help);
                 own.or_else(|| help_with_layer(&**source))
             }
-            Self::Relabel { .. } => Some(
-                "leave out `--image-format=docker`, or choose a base image with gzip layers"
-                    .to_owned(),
-            ),
+            Self::Relabel { is_asked, .. } => {
+                let format = match is_asked {
+                    true => "leave out `--image-format=docker`",
+                    false => "make an OCI image by `--image-format=oci`",
+                };
+                Some(format!("{format}, or choose a base image with gzip layers"))
+            }
             Self::NotAllowed(what) => Some(format!("allow it with `--allow {what}`")),
             Self::Machine { platform } => Some(format!(
                 "register an emulator for {} with binfmt_misc on the host, or build on such a machine and join the images by `executor index create`",
@@ -326,4 +331,28 @@ pub(super) fn display_name(stage: &PlannedStage) -> String {
         .name
         .clone()
         .unwrap_or_else(|| format!("stage-{}", stage.index))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_chose_the_format_is_told_how_to_choose_another() {
+        for (is_asked, want) in [
+            (true, "leave out `--image-format=docker`, or"),
+            (false, "make an OCI image by `--image-format=oci`, or"),
+        ] {
+            let error = Error::Relabel {
+                layer: Digest::of(b""),
+                image: "base".to_owned(),
+                is_asked,
+                source: image::Error::Platform {
+                    text: String::new(),
+                    reason: "",
+                },
+            };
+            assert!(error.help().unwrap().starts_with(want), "{want}");
+        }
+    }
 }

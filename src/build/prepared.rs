@@ -123,7 +123,14 @@ pub fn prepare<'b>(
     let contexts = Contexts::open(context, &plan, &options.plan.contexts, &options.git, means)?;
 
     let family = bases::family(&plan, &bases, options.image.family);
-    bases::check_family(family, &plan, &bases, &dockerfile, &asked, &configs)?;
+    bases::check_family(
+        (family, options.image.family),
+        &plan,
+        &bases,
+        &dockerfile,
+        &asked,
+        &configs,
+    )?;
     let (compression, given_up) = assemble::compression(family, options.snapshot.compression);
     if given_up {
         warn!(
