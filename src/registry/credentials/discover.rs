@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use fs_err as fs;
 
+use crate::causes;
 use crate::net::Environment;
 
 use super::Error;
@@ -14,11 +15,21 @@ use super::config::ConfigFile;
 /// Docker's own file comes first: in `$DOCKER_CONFIG`, then in `$KANIKO_DIR/.docker` and `$HOME/.docker`, because images set the first
 /// variable whether or not anything is mounted there. Then Podman's.
 pub(super) fn find(environment: &Environment) -> Result<Option<ConfigFile>, Error> {
+    let beside = docker_dirs_beside(environment);
     for path in places(environment) {
+        let is_beside = path
+            .parent()
+            .is_some_and(|dir| beside.contains(&dir.to_owned()));
         match fs::read_to_string(&path) {
             Ok(text) => {
                 let origin = format!("file:{}", path.display());
-                return ConfigFile::parse(&text, &origin).map(Some);
+                match ConfigFile::parse(&text, &origin) {
+                    Err(error) if is_beside => tracing::warn!(
+                        "Looking for no credentials in what DOCKER_CONFIG does not name: {}",
+                        causes::in_one_line(&error)
+                    ),
+                    parsed => return parsed.map(Some),
+                }
             }
             Err(error) if is_absent(&error) => {}
             // As for a program that asks whether the file is there first: in a home that belongs to somebody else it is not.
@@ -57,6 +68,18 @@ fn docker_dirs(environment: &Environment) -> Vec<PathBuf> {
     dirs.into_iter().flatten().collect()
 }
 
+/// Returns those directories of Docker's in which kaniko would not look: it may not matter what lies there.
+fn docker_dirs_beside(environment: &Environment) -> Vec<PathBuf> {
+    let mut dirs = docker_dirs(environment);
+    match variable(environment, "DOCKER_CONFIG") {
+        Some(given) => {
+            dirs.retain(|dir| *dir != given);
+            dirs
+        }
+        None => Vec::new(),
+    }
+}
+
 fn auth_file(environment: &Environment) -> Option<PathBuf> {
     variable(environment, "REGISTRY_AUTH_FILE")
 }
@@ -86,6 +109,30 @@ mod tests {
 
     /// Variables, and the file that is found with them.
     type Case<'a> = (&'a [(&'a str, &'a str)], Option<&'a str>);
+
+    #[test]
+    fn only_what_is_named_must_be_readable() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        for place in ["docker", "home/.docker"] {
+            fs::create_dir_all(root.join(place)).unwrap();
+            fs::write(root.join(place).join("config.json"), "{").unwrap();
+        }
+        #[rustfmt::skip] // a table keeps its columns
+        let cases: [(&[(&str, &str)], bool); 4] = [
+            (&[("DOCKER_CONFIG", "docker"), ("HOME", "home")],       false),
+            (&[("DOCKER_CONFIG", "none"), ("HOME", "home")],         true),
+            (&[("HOME", "home")],                                    false),
+            (&[("DOCKER_CONFIG", "home/.docker"), ("HOME", "home")], false),
+        ];
+        for (variables, is_fine) in cases {
+            let absolute = |value: &str| root.join(value).display().to_string();
+            let variables = variables.iter();
+            let variables = variables.map(|(k, v)| ((*k).to_owned(), absolute(v)));
+            let found = find(&Environment(variables.clone().collect()));
+            assert_eq!(found.is_ok(), is_fine, "{variables:?}");
+        }
+    }
 
     #[test]
     fn the_first_file_that_exists_is_read() {
