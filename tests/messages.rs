@@ -88,3 +88,24 @@ fn a_push_that_is_not_permitted() {
         more.filter(|line| line.contains("level=warning") && line.contains("DOCKER_AUTH_CONFIG"));
     assert_eq!(more.count(), 2, "{finished}");
 }
+
+#[test]
+fn warnings_about_what_is_asked_for() {
+    #[rustfmt::skip] // a table keeps its columns
+    let cases: [(&[&str], &str, bool); 5] = [
+        (&["--cache"],                                     "no place to look into",    false),
+        (&["--cache", "--no-push"],                        "no place to look into",    false),
+        (&["--cache", "--no-push", "--no-push-cache"],     "no place to look into",    true),
+        (&["--no-push", "--custom-platform=linux/amd46"],  "is linux/amd64 meant?",    true),
+        (&["--no-push", "--custom-platform=linux/arm/v6"], "meant?",                   false),
+    ];
+    let t = Sandbox::new();
+    t.dockerfile("FROM scratch\nLABEL a=b\n");
+    for (args, warning, is_told) in cases {
+        let finished = t.build(args);
+        let lines = finished.stderr.lines();
+        let mut warnings = lines.filter(|line| line.contains("level=warning"));
+        let told = warnings.any(|line| line.contains(warning));
+        assert_eq!(told, is_told, "{args:?}\n{finished}");
+    }
+}

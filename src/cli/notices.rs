@@ -6,7 +6,10 @@ use super::env::{Effect, Environment, VARIABLES};
 use super::features::Notice;
 use super::value;
 use super::values::Values;
+use crate::dockerfile::suggest;
 use crate::execute;
+use crate::image::Platform;
+use crate::image::platform::{ARCHITECTURES, SYSTEMS};
 
 /// What `--git` knows.
 const GIT_KEYS: [&str; 5] = [
@@ -25,6 +28,31 @@ pub fn features(lines: &[Notice]) {
             Notice::Warning(text) => warn!("{text}"),
         }
     }
+}
+
+/// Reports a platform that nobody has, if one of nearly that name is known: nothing else would tell where there is no base image.
+pub fn platform(platform: &Platform) {
+    if let Some(meant) = meant(platform) {
+        warn!("nothing is known of the platform {platform}: is {meant} meant?");
+    }
+}
+
+fn meant(platform: &Platform) -> Option<String> {
+    let known = |word: &str, all: &[&'static str]| match all.contains(&word) {
+        true => None,
+        false => suggest(word, all.iter().copied()),
+    };
+    let os = known(&platform.os, &SYSTEMS);
+    let architecture = known(&platform.architecture, &ARCHITECTURES);
+    if os.is_none() && architecture.is_none() {
+        return None;
+    }
+    let meant = Platform::new(
+        os.unwrap_or(&platform.os),
+        architecture.unwrap_or(&platform.architecture),
+        &platform.variant,
+    );
+    Some(meant.to_string())
 }
 
 /// Reports deprecated spellings, flags with nothing left to do, and variables that are not heeded.
@@ -81,6 +109,27 @@ pub fn without_effect(values: &Values, env: &Environment) {
             debug!(
                 "{name} has no effect: stages have roots of their own and the context is never changed"
             );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn platforms_that_are_meant() {
+        #[rustfmt::skip] // a table keeps its columns
+        let cases = [
+            ("linux/amd64",    None),
+            ("linux/arm/v6",   None),
+            ("linux/quantum",  None),
+            ("linux/amd46",    Some("linux/amd64")),
+            ("lunix/arm64/v9", Some("linux/arm64/v9")),
+        ];
+        for (text, want) in cases {
+            let platform = text.parse().unwrap();
+            assert_eq!(meant(&platform).as_deref(), want, "{text}");
         }
     }
 }

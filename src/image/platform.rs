@@ -141,8 +141,10 @@ fn normalise(architecture: &str, variant: &str) -> (String, String) {
     (architecture.to_owned(), variant.to_owned())
 }
 
+/// What runs images.
+pub const SYSTEMS: [&str; 4] = ["linux", "windows", "darwin", "freebsd"];
 /// What a platform of one word may name beside an operating system.
-const ARCHITECTURES: [&str; 14] = [
+pub const ARCHITECTURES: [&str; 14] = [
     "386", "amd64", "arm", "arm64", "loong64", "mips", "mips64", "mips64le", "mipsle", "ppc64",
     "ppc64le", "riscv64", "s390x", "wasm",
 ];
@@ -169,9 +171,7 @@ impl FromStr for Platform {
         }
         let host = Self::host();
         let mut platform = match parts[..] {
-            [os @ ("linux" | "windows" | "darwin" | "freebsd")] => {
-                Self::new(os, &host.architecture, &host.variant)
-            }
+            [os] if SYSTEMS.contains(&os) => Self::new(os, &host.architecture, &host.variant),
             [architecture] => {
                 let platform = Self::new(&host.os, architecture, "");
                 if !ARCHITECTURES.contains(&platform.architecture.as_str()) {

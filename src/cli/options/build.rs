@@ -8,7 +8,7 @@ use super::Given;
 use crate::cli::Error;
 use crate::cli::env::Environment;
 use crate::cli::values::Values;
-use crate::cli::{secret, value};
+use crate::cli::{notices, secret, value};
 use crate::execute::mount::{AgentSource, SecretSource};
 use crate::execute::run::Requested;
 use crate::image::Platform;
@@ -79,7 +79,8 @@ impl Build {
             .chain(further)
             .filter(|text| !text.is_empty())
         {
-            let platform = text.parse().map_err(Error::Platform)?;
+            let platform: Platform = text.parse().map_err(Error::Platform)?;
+            notices::platform(&platform);
             if !platforms.contains(&platform) {
                 platforms.push(platform);
             }
