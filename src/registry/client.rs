@@ -189,15 +189,16 @@ impl Client {
         }
     }
 
-    /// Repeats an operation that was refused, as often as further tries were asked for.
+    /// Repeats an operation that failed in a way that `may_change`, as often as further tries were asked for.
     pub(super) async fn insisting<T>(
         &self,
+        may_change: impl Fn(&Error) -> bool,
         mut operation: impl AsyncFnMut() -> Result<T, Error>,
     ) -> Result<T, Error> {
         let mut waits = self.0.options.retry.after_refusals();
         loop {
             let error = match operation().await {
-                Err(error) if error.is_refusal() => error,
+                Err(error) if may_change(&error) => error,
                 result => return result,
             };
             let Some(wait) = waits.next() else {

@@ -192,6 +192,13 @@ impl Error {
         may_change && !self.is_transient() && !self.is_immutable_tag()
     }
 
+    /// Tells whether the registry says that it does not have what it was asked for.
+    pub(super) fn is_absence(&self) -> bool {
+        let unknown = |code: &Code| matches!(&code.code[..], "MANIFEST_UNKNOWN" | "NAME_UNKNOWN");
+        matches!(self, Self::Status(answer)
+            if answer.status == StatusCode::NOT_FOUND || answer.codes.iter().any(unknown))
+    }
+
     /// Tells whether a manifest was refused because a blob it lists is not there.
     pub(super) fn misses_a_blob(&self) -> bool {
         let unknown =

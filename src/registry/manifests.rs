@@ -67,7 +67,7 @@ impl Client {
             .header(CONTENT_TYPE, media_type.as_str());
         request.body = bytes;
         let put = async || self.put_with_blobs(&request).await;
-        let response = self.insisting(put).await?;
+        let response = self.insisting(Error::is_refusal, put).await?;
         same_digest(image, "manifest", &digest, &response)?;
         Ok(digest)
     }

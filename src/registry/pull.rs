@@ -138,7 +138,9 @@ impl Client {
                 let image = &candidate.image;
                 self.find_at(reference, image, platform, retry).await
             };
-            match self.insisting(find).await {
+            // what a mirror does not have is not waited for: the next place is asked at once
+            let may_change = |error: &Error| error.is_refusal() && (last || !error.is_absence());
+            match self.insisting(may_change, find).await {
                 Ok(image) => {
                     let digest = &image.descriptor.digest;
                     let others = candidates.map(|other| other.image.with_digest(digest.clone()));

@@ -68,7 +68,7 @@ impl Client {
         source: &Source,
     ) -> Result<Pushed, Error> {
         let push = async || self.push_blob_once(image, descriptor, source).await;
-        self.insisting(push).await
+        self.insisting(Error::is_refusal, push).await
     }
 
     /// Does the same, but takes a refusal for an answer, whatever number of tries was asked for.
