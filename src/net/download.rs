@@ -312,14 +312,12 @@ impl Pump {
             if piece.is_empty() {
                 continue; // an empty piece means the end to the reader
             }
-            let received = self.received + piece.len() as u64;
             if let Some(few) = too_few
                 && self.asking.get.body.is_none()
-                && self.total != Some(received)
             {
                 return Err(Stop::Failed(self.asking.slow(few)));
             }
-            self.received = received;
+            self.received += piece.len() as u64;
             if self.sender.send(Ok(piece)).await.is_err() {
                 return Err(Stop::Abandoned);
             }

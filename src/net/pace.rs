@@ -26,6 +26,8 @@ pub struct Pace {
     least: Least,
     waited: Duration,
     bytes: u64,
+    /// What came in a time that has passed, if it was too little.
+    too_few: Option<u64>,
 }
 
 impl Pace {
@@ -34,19 +36,25 @@ impl Pace {
             least,
             waited: Duration::ZERO,
             bytes: 0,
+            too_few: None,
         }
     }
 
-    /// Counts bytes and the wait for them; returns how many came all that time if they were too few.
+    /// Counts bytes that came and the wait for them; returns how many came before, all that time, if they were too few.
+    ///
+    /// That is told once more comes, and never of a body that is complete: the end of a body is not to be counted.
     pub fn too_few(&mut self, bytes: usize, waited: Duration) -> Option<u64> {
+        if self.too_few.is_some() {
+            return self.too_few;
+        }
         self.waited += waited;
         self.bytes += bytes as u64;
-        if self.waited < self.least.within {
-            return None;
+        if self.waited >= self.least.within {
+            let bytes = std::mem::take(&mut self.bytes);
+            self.waited = Duration::ZERO;
+            self.too_few = (bytes < self.least.bytes).then_some(bytes);
         }
-        let bytes = std::mem::take(&mut self.bytes);
-        self.waited = Duration::ZERO;
-        (bytes < self.least.bytes).then_some(bytes)
+        None
     }
 }
 
@@ -115,14 +123,15 @@ mod tests {
     fn too_few_bytes_in_too_much_time() {
         type Case<'a> = (&'a [(usize, u64)], Option<u64>);
         #[rustfmt::skip] // a table keeps its columns
-        let cases: [Case<'_>; 6] = [
+        let cases: [Case<'_>; 7] = [
             // bytes and seconds
-            (&[(1, 59), (1, 59)],               None),
-            (&[(1, 59), (1, 59), (1, 59)],      Some(3)),
-            (&[(0, 120)],                       Some(0)),
-            (&[(65_535, 1), (1, 119)],          None),
-            (&[(65_536, 120), (9, 119)],        None),
-            (&[(65_536, 120), (9, 120)],        Some(9)),
+            (&[(1, 59), (1, 59), (1, 0)],           None),
+            (&[(1, 59), (1, 59), (1, 59)],          None), // it may be complete
+            (&[(1, 59), (1, 59), (1, 59), (9, 0)],  Some(3)),
+            (&[(0, 120), (9, 0)],                   Some(0)),
+            (&[(65_535, 1), (1, 119), (9, 0)],      None),
+            (&[(65_536, 120), (9, 119), (9, 0)],    None),
+            (&[(65_536, 120), (9, 120), (9, 0)],    Some(9)),
         ];
         for (pieces, want) in cases {
             let mut pace = Pace::new(Least::DEFAULT);

@@ -109,14 +109,16 @@ impl<'l> Pieces<'l> {
             Ok(result) => result.map_err(|source| transport(self.line, source))?,
             Err(_) => return Err(stalled(self.line)),
         };
-        let size = piece.as_ref().map_or(0, Bytes::len);
-        match self.pace.too_few(size, asked.elapsed()) {
-            Some(received) if piece.is_some() => Err(Error::Slow {
+        let Some(piece) = piece else {
+            return Ok(None);
+        };
+        match self.pace.too_few(piece.len(), asked.elapsed()) {
+            Some(received) => Err(Error::Slow {
                 request: Box::new(self.line.clone()),
                 received,
                 within: LEAST.within,
             }),
-            _ => Ok(piece),
+            None => Ok(Some(piece)),
         }
     }
 }
@@ -132,5 +134,32 @@ fn stalled(line: &RequestLine) -> Error {
     Error::Stalled {
         request: Box::new(line.clone()),
         limit: STALL_LIMIT,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Reply, Scripted, net};
+    use super::*;
+    use crate::net::Profile;
+
+    #[test]
+    fn an_answer_that_came_late_but_whole_is_taken() {
+        let server = Scripted::start(|_, _| Reply::new(200).body("late"));
+        let url: Url = format!("http://{}/", server.address).parse().unwrap();
+        let line = line(&server.address, "", &Method::GET, &url);
+        let net = net();
+        let client = net.http(&Profile::default()).unwrap();
+        let body = net.block_on(async {
+            let response = client.get(url).send().await.unwrap();
+            let mut pieces = Pieces::new(response, &line);
+            pieces.pace = Pace::new(Least {
+                bytes: u64::MAX,
+                within: Duration::ZERO, // any piece is too late
+            });
+            let first = pieces.next().await.unwrap();
+            (first, pieces.next().await.unwrap())
+        });
+        assert_eq!(body, (Some(Bytes::from_static(b"late")), None));
     }
 }
