@@ -1,6 +1,7 @@
 //! What a COPY or a mount would read from the build context, for the key of its layer.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::Error;
@@ -11,7 +12,7 @@ use crate::context::dockerignore::Matcher;
 use crate::image::{Digest, Digester};
 use crate::layer::{Kind, LayerPath};
 use crate::plan::{CopySource, CopyStep};
-use crate::rootfs::{self, Stat};
+use crate::rootfs::{self, Nearby, Stat};
 
 /// Content hashes by inode, so that a file which several steps read is hashed once.
 ///
@@ -120,6 +121,7 @@ fn mounted<'a>(path: &str, mut reader: Reader<'a>) -> Result<Reader<'a>, Error> 
 
 struct Reader<'a> {
     tree: &'a Tree<'a>,
+    looks: Nearby<'a>,
     /// Absent where only the state of files is asked for.
     hashes: Option<&'a mut Hashes>,
     files: Vec<InputFile>,
@@ -133,6 +135,7 @@ impl<'a> Reader<'a> {
     fn new(tree: &'a Tree<'a>, hashes: Option<&'a mut Hashes>) -> Self {
         Self {
             tree,
+            looks: tree.root.nearby(),
             hashes,
             files: Vec::new(),
             state: DefaultHasher::new(),
@@ -198,7 +201,11 @@ impl<'a> Reader<'a> {
         if self.hashes.is_none() {
             return Ok(());
         }
-        let entry = self.tree.root.entry(path)?;
+        let (entry, file) = self
+            .looks
+            .open(path)?
+            .map(|found| (found.entry, found.file))
+            .unzip();
         let inode = (stat.device, stat.inode);
         let first = self.links.get(&inode).cloned();
         let content = match entry.as_ref().map(|entry| &entry.kind) {
@@ -212,7 +219,7 @@ impl<'a> Reader<'a> {
             Some(Kind::BlockDevice { major, minor }) => Content::BlockDevice(*major, *minor),
             Some(Kind::Fifo) => Content::Fifo,
             Some(Kind::File { .. } | Kind::HardLink { .. }) => {
-                Content::File(self.hash(path, inode)?)
+                Content::File(self.hash(path, inode, file.flatten())?)
             }
         };
         if !stat.is_dir() && stat.links > 1 {
@@ -234,7 +241,12 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn hash(&mut self, path: &LayerPath, inode: (u64, u64)) -> Result<Digest, Error> {
+    fn hash(
+        &mut self,
+        path: &LayerPath,
+        inode: (u64, u64),
+        file: Option<File>,
+    ) -> Result<Digest, Error> {
         let known = self.hashes.as_ref().and_then(|hashes| hashes.0.get(&inode));
         if let Some(digest) = known {
             return Ok(digest.clone());
@@ -245,7 +257,7 @@ impl<'a> Reader<'a> {
                 source,
             })
         };
-        let mut file = self.tree.root.open_file(path)?;
+        let mut file = file.expect("a file was opened");
         let mut digester = Digester::new();
         digester.read(&mut file).map_err(failed)?;
         let digest = digester.finish();

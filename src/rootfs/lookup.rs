@@ -45,6 +45,9 @@ impl Rootfs {
         disk: &Stat,
     ) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, Errno> {
         let mut found = self.metadata().intended(disk).xattrs;
+        if self.is_bare(disk) {
+            return Ok(found);
+        }
         let brought = self.brought();
         let wanted = |name: &[u8]| xattr::is_read(name) || brought.contains(name);
         found.extend(xattr::read(fd, wanted)?);
@@ -88,21 +91,6 @@ impl Rootfs {
     /// Opens the regular file `path` for reading.
     pub fn open_file(&self, path: &LayerPath) -> Result<File, Error> {
         self.nearby().open_file(path)
-    }
-
-    /// Opens the regular file `name` for reading; `None` if it is something else.
-    pub(super) fn open_file_at(
-        &self,
-        dir: BorrowedFd<'_>,
-        name: &[u8],
-    ) -> Result<Option<File>, Errno> {
-        // Not opened first: that alone may have effects on a device or wait for a fifo's writer.
-        let disk = Stat::read(dir, name)?;
-        if !self.corrected(disk).is_file() {
-            return Ok(None);
-        }
-        let opened = self.open_disk(dir, name, &disk, OFlags::NONBLOCK)?;
-        Ok(Some(File::from(opened)))
     }
 
     /// Returns the names in the directory `path`, sorted by bytes. A symlink to a directory will do.

@@ -42,7 +42,7 @@ pub use content::ContentHash;
 pub use excerpt::Excerpt;
 pub use ids::IdShift;
 pub use metadata::Refused;
-pub use nearby::Nearby;
+pub use nearby::{Nearby, Opened};
 pub use put::Batch;
 pub use remove::{remove_dir_all, remove_tree};
 pub(crate) use resolve::MAX_SYMLINKS;

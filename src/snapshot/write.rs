@@ -2,13 +2,14 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::fs::File;
 use std::io::{self, Read, Write};
 
 use super::{Change, Error};
 use crate::layer::entry::Time;
 use crate::layer::{Entry, Kind, LayerPath, Writer};
 use crate::rootfs::content::Hasher;
-use crate::rootfs::{Nearby, Rootfs};
+use crate::rootfs::{Opened, Rootfs};
 
 /// What a layer got.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -42,7 +43,12 @@ pub fn write<W: Write>(
             written.whiteouts += 1;
             continue;
         }
-        let Some((mut entry, stat)) = files.entry(&path)? else {
+        let Some(Opened {
+            mut entry,
+            stat,
+            file,
+        }) = files.open(&path)?
+        else {
             continue;
         };
         entry.mtime = clamped(entry.mtime, clamp);
@@ -61,34 +67,34 @@ pub fn write<W: Write>(
                 }
             }
         }
-        written.size += append(root, &mut files, layer, &entry)?;
+        match file {
+            Some(file) => {
+                append(root, layer, &entry, file)?;
+                written.size += stat.size;
+            }
+            None => layer.append(&entry, &mut io::empty())?,
+        }
     }
     Ok(written)
 }
 
-/// Writes one entry with its content; returns the size of that.
+/// Writes a file with its content, and remembers what that is.
 fn append<W: Write>(
     root: &Rootfs,
-    files: &mut Nearby<'_>,
     layer: &mut Writer<W>,
     entry: &Entry,
-) -> Result<u64, Error> {
-    let Kind::File { size } = entry.kind else {
-        layer.append(entry, &mut io::empty())?;
-        return Ok(0);
-    };
-    let mut content = Hashed {
-        file: files.open_file(&entry.path)?,
-        hasher: Hasher::default(),
-    };
+    file: File,
+) -> Result<(), Error> {
+    let hasher = Hasher::default();
+    let mut content = Hashed { file, hasher };
     layer.append(entry, &mut content)?;
     root.remember_content(&content.file, content.hasher.finish());
-    Ok(size)
+    Ok(())
 }
 
 /// Passes on what it reads and hashes it.
 struct Hashed {
-    file: std::fs::File,
+    file: File,
     hasher: Hasher,
 }
 

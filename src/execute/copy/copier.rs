@@ -1,7 +1,8 @@
 //! Copying what was found, one source after the other.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::{self, Read};
+use std::fs::File;
+use std::io;
 
 use super::super::remote::RemoteFile;
 use super::super::selection::{self, Role, Selection};
@@ -171,7 +172,7 @@ impl Copier<'_> {
     fn copy_entry(&mut self, from: &LayerPath, stat: &Stat, to: LayerPath) -> Result<(), Error> {
         match stat.is_dir() {
             true => {
-                let entry = self.entry(from, stat, to)?;
+                let (entry, _) = self.open(from, stat, to)?;
                 self.target.put(entry, &mut io::empty())
             }
             false => self.copy_file(from, stat, to),
@@ -185,7 +186,7 @@ impl Copier<'_> {
         stat: &Stat,
         to: LayerPath,
     ) -> Result<(), Error> {
-        let mut entry = self.entry(from, stat, to)?;
+        let (mut entry, file) = self.open(from, stat, to)?;
         let inode = (stat.device, stat.inode);
         if stat.links > 1 {
             if let Some(target) = self.links.get(&inode).filter(|first| **first != entry.path) {
@@ -196,29 +197,32 @@ impl Copier<'_> {
             }
             self.links.insert(inode, entry.path.clone());
         }
-        let mut content: Box<dyn Read> = match entry.kind {
-            Kind::File { .. } if stat.is_file() => Box::new(self.files.open_file(from)?),
-            _ => Box::new(io::empty()),
-        };
-        self.target.put(entry, &mut content)
+        match file {
+            Some(mut file) => self.target.put(entry, &mut file),
+            None => self.target.put(entry, &mut io::empty()),
+        }
     }
 
-    /// Returns the entry that copies `from` to `to`; a socket becomes an empty file.
-    pub(super) fn entry(
+    /// Returns the entry that copies `from` to `to`, and a file's content; a socket becomes an empty file.
+    pub(super) fn open(
         &mut self,
         from: &LayerPath,
         stat: &Stat,
         to: LayerPath,
-    ) -> Result<Entry, Error> {
-        let found = self.files.entry(from)?;
-        let mut entry = found.map(|(entry, _)| entry).unwrap_or_else(|| Entry {
-            path: LayerPath::root(),
-            kind: Kind::File { size: 0 },
-            mode: stat.mode,
-            uid: stat.uid,
-            gid: stat.gid,
-            mtime: stat.mtime,
-            xattrs: BTreeMap::new(),
+    ) -> Result<(Entry, Option<File>), Error> {
+        let found = self.files.open(from)?;
+        let found = found.map(|found| (found.entry, found.file));
+        let (mut entry, file) = found.unwrap_or_else(|| {
+            let entry = Entry {
+                path: LayerPath::root(),
+                kind: Kind::File { size: 0 },
+                mode: stat.mode,
+                uid: stat.uid,
+                gid: stat.gid,
+                mtime: stat.mtime,
+                xattrs: BTreeMap::new(),
+            };
+            (entry, None)
         });
         entry.path = to;
         entry.mtime = stat.mtime;
@@ -234,7 +238,7 @@ impl Copier<'_> {
                 _ => entry.mode,
             };
         }
-        Ok(entry)
+        Ok((entry, file))
     }
 }
 

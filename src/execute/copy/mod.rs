@@ -117,7 +117,7 @@ pub(super) fn replicate(
         if found.path.is_root() && tree.owners == Owners::Root {
             stat.mode = 0o755;
         }
-        let mut entry = copier.entry(&found.path, &stat, to.clone())?;
+        let (mut entry, _) = copier.open(&found.path, &stat, to.clone())?;
         entry.mode = stat.mode;
         copier.target.put(entry, &mut io::empty())?;
         copier.copy_tree(&found.path, to, None)?;
