@@ -52,6 +52,16 @@ impl Work<'_> {
         touched: &[LayerPath],
         wanted: bool,
     ) -> Result<Option<Layer>, Error> {
+        let layer = match wanted {
+            true => {
+                info!("Taking snapshot of files...");
+                let mut changes = snapshot::touched(&self.root, touched)?;
+                changes.retain(|change| !self.is_ignored(change.path().as_bytes()));
+                Some(self.write(&changes)?)
+            }
+            false => None,
+        };
+        // last, as it takes over what the root knows of contents, which the layer spares hashing
         if let Some(mut baseline) = self.baseline.take() {
             if !self.builder.options.snapshot.single {
                 baseline.refresh(
@@ -62,13 +72,7 @@ impl Work<'_> {
             }
             self.baseline = Some(baseline);
         }
-        if !wanted {
-            return Ok(None);
-        }
-        info!("Taking snapshot of files...");
-        let mut changes = snapshot::touched(&self.root, touched)?;
-        changes.retain(|change| !self.is_ignored(change.path().as_bytes()));
-        self.write(&changes).map(Some)
+        Ok(layer)
     }
 
     fn write(&self, changes: &[Change]) -> Result<Layer, Error> {

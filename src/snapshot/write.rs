@@ -9,7 +9,7 @@ use super::{Change, Error};
 use crate::layer::entry::Time;
 use crate::layer::{Entry, Kind, LayerPath, Writer};
 use crate::rootfs::content::Hasher;
-use crate::rootfs::{Opened, Rootfs};
+use crate::rootfs::{Opened, Rootfs, Stat};
 
 /// What a layer got.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -69,7 +69,7 @@ pub fn write<W: Write>(
         }
         match file {
             Some(file) => {
-                append(root, layer, &entry, file)?;
+                append(root, layer, &entry, &stat, file)?;
                 written.size += stat.size;
             }
             None => layer.append(&entry, &mut io::empty())?,
@@ -78,13 +78,17 @@ pub fn write<W: Write>(
     Ok(written)
 }
 
-/// Writes a file with its content, and remembers what that is.
+/// Writes a file with its content, and remembers what that is unless it is known.
 fn append<W: Write>(
     root: &Rootfs,
     layer: &mut Writer<W>,
     entry: &Entry,
-    file: File,
+    stat: &Stat,
+    mut file: File,
 ) -> Result<(), Error> {
+    if root.content_hash(stat.inode, stat.ctime).is_some() {
+        return Ok(layer.append(entry, &mut file)?);
+    }
     let hasher = Hasher::default();
     let mut content = Hashed { file, hasher };
     layer.append(entry, &mut content)?;

@@ -4,6 +4,7 @@ use std::io::{self, Read};
 
 use super::*;
 use crate::layer::Time;
+use crate::rootfs::ContentHash;
 
 #[test]
 fn what_a_layer_holds() {
@@ -67,4 +68,29 @@ fn a_deep_tree_is_walked_and_removed() {
         .read_to_string(&mut content)
         .unwrap();
     assert_eq!(content, "end\n");
+}
+
+#[test]
+fn what_is_known_of_a_file_is_not_computed_again() {
+    let t = Scratch::new();
+    t.put(&testing::file("known", 0o644, 1), "k");
+    t.run("echo unknown >unknown");
+    let path = |name: &str| LayerPath::clean(name);
+    let hash_of = |name: &str| {
+        let stat = t.root.stat(&path(name)).unwrap().unwrap();
+        t.root.content_hash(stat.inode, stat.ctime)
+    };
+    // tells what was known from what would be computed
+    let mark = ContentHash::of(b"mark");
+    let known = t.root.open_file(&path("known")).unwrap();
+    t.root.remember_content(&known, mark);
+    let found = ["known", "unknown"].map(|name| Change::Put(path(name)));
+    let bytes = layer(&t.root, &found, None);
+    assert_eq!(names(&bytes), "/known /unknown");
+    assert_eq!(hash_of("known"), Some(mark));
+    assert_eq!(hash_of("unknown"), Some(ContentHash::of(b"unknown\n")));
+    // what took its place is not known
+    t.run("echo other >new; mv new known");
+    layer(&t.root, &found, None);
+    assert_eq!(hash_of("known"), Some(ContentHash::of(b"other\n")));
 }
