@@ -230,6 +230,13 @@ fn amazon_checks_signatures() {
     let endpoint = ("S3_ENDPOINT", format!("http://{}", amazon.address));
     let by_path = with(&[endpoint.clone(), ("S3_FORCE_PATH_STYLE", "true".into())]);
     assert_eq!(by_path.message(&[context]), "of S3");
+    // the profile may say where the server is
+    let config = by_path.t.path("aws-config");
+    let text = format!("[default]\nendpoint_url = http://{}\n", amazon.address);
+    fs_err::write(&config, text).unwrap();
+    let config = ("AWS_CONFIG_FILE", config.display().to_string());
+    let by_profile = with(std::slice::from_ref(&config));
+    assert_eq!(by_profile.message(&[context]), "of S3");
     let missing = by_path.run(&["--context=s3://bucket/none"]);
     missing
         .failed(1, "answered 404 (NoSuchKey)")
@@ -245,7 +252,9 @@ fn amazon_checks_signatures() {
         true => Reply::new(401).header("WWW-Authenticate", "Basic realm=\"ecr\""),
         false => relay(&address, request),
     });
-    let named = with(&internet.variables());
+    let mut named = with(&internet.variables());
+    named.t.env(config.0, config.1);
+    named.t.env("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true");
     assert_eq!(named.message(&[context]), "of S3");
     let hosts = internet.hosts();
     assert_eq!(hosts, ["bucket.s3.us-east-1.amazonaws.com"]);

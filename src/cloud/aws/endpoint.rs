@@ -28,7 +28,7 @@ pub fn configured_endpoint(
     environment: &Environment,
     variable: &'static str,
 ) -> Result<Option<Url>, Error> {
-    if environment.is_true("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") {
+    if ignores_configured(environment) {
         return Ok(None);
     }
     let mut set = [variable, "AWS_ENDPOINT_URL"]
@@ -37,10 +37,20 @@ pub fn configured_endpoint(
     let Some((variable, value)) = set.next() else {
         return Ok(None);
     };
+    place(variable, value).map(Some)
+}
+
+/// Tells whether places that are configured for services are not to be heeded.
+pub(super) fn ignores_configured(environment: &Environment) -> bool {
+    environment.is_true("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
+}
+
+/// Reads where a service is, as `variable` says it.
+pub(super) fn place(variable: &'static str, value: &str) -> Result<Url, Error> {
     let url = value.parse().ok();
     let url = url.filter(|url: &Url| matches!(url.scheme(), "http" | "https") && url.has_host());
     let value = value.to_owned();
-    url.map(Some).ok_or(Error::Variable { variable, value })
+    url.ok_or(Error::Variable { variable, value })
 }
 
 /// Returns the variable that may name another place for a service, by the host it is reached at.

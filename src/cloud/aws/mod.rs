@@ -81,6 +81,21 @@ pub async fn region(at: &Surroundings) -> Result<Option<String>, Error> {
     Ok(profile.and_then(|profile| profile.get("region").cloned()))
 }
 
+/// Returns where the profile says that services are, unless they are at their usual places.
+///
+/// # Errors
+/// [`Error::Variable`] if that is no place.
+pub async fn profile_endpoint(at: &Surroundings) -> Result<Option<Url>, Error> {
+    if endpoint::ignores_configured(at.environment()) {
+        return Ok(None);
+    }
+    let profiles = Profiles::load(at).await?;
+    let profile = profiles.get(profile_name(at).unwrap_or("default"));
+    let value = profile.and_then(|profile| profile.get("endpoint_url"));
+    let place = |value: &String| endpoint::place("endpoint_url of the AWS profile", value);
+    value.map(place).transpose()
+}
+
 /// Adds the headers that authenticate a request.
 ///
 /// What `x-amz-content-sha256` says of the body is signed too.

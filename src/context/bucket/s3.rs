@@ -23,9 +23,10 @@ pub(super) fn open(at: &Surroundings, bucket: &str, key: &str) -> Result<Downloa
     let keys = net.block_on(aws::credential(at, &region));
     let keys = keys.map_err(Error::no_proof(MISSING))?;
     let missing = keys.is_none().then_some(MISSING);
+    let elsewhere = net.block_on(aws::profile_endpoint(at))?;
     let mut is_moved = false;
     loop {
-        let url = url(at.environment(), bucket, key, &region)?;
+        let url = url(at.environment(), elsewhere.as_ref(), bucket, key, &region)?;
         let sign = keys.clone().map(|keys| sign(at, keys, &region));
         let download = net.get(&get(url.clone(), sign))?;
         if download.status == 200 {
@@ -63,8 +64,14 @@ fn sign(at: &Surroundings, keys: aws::Credential, region: &str) -> Sign {
     })
 }
 
-/// Returns an object's URL: the bucket stands in the host's name, unless it cannot, or shall not.
-fn url(environment: &Environment, bucket: &str, key: &str, region: &str) -> Result<Url, Error> {
+/// Returns an object's URL, with the server that variables name, else the profile (`elsewhere`), else Amazon's: the bucket stands in the host's name, unless it cannot, or shall not.
+fn url(
+    environment: &Environment,
+    elsewhere: Option<&Url>,
+    bucket: &str,
+    key: &str,
+    region: &str,
+) -> Result<Url, Error> {
     const VARIABLE: &str = "S3_ENDPOINT";
     let (mut url, by_path) = match environment.get(VARIABLE) {
         Some(value) => {
@@ -84,7 +91,9 @@ fn url(environment: &Environment, bucket: &str, key: &str, region: &str) -> Resu
                 by_path.is_some_and(|text| text.eq_ignore_ascii_case("true")),
             )
         }
-        None => match aws::configured_endpoint(environment, "AWS_ENDPOINT_URL_S3")? {
+        None => match aws::configured_endpoint(environment, "AWS_ENDPOINT_URL_S3")?
+            .or_else(|| elsewhere.cloned())
+        {
             Some(url) => (url, false),
             None => {
                 let host = format!("https://s3.{region}{}", aws::suffix(region));
@@ -157,7 +166,7 @@ mod tests {
                     .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
                     .collect(),
             );
-            let url = url(&environment, bucket, "a b/c+d?", region);
+            let url = url(&environment, None, bucket, "a b/c+d?", region);
             let url = url.map_or_else(|error| error.to_string(), |url| url.to_string());
             assert_eq!(url, want);
         }
