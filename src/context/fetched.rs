@@ -1,14 +1,14 @@
 //! The directory a context is fetched into, and that it does not stay.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use tempfile::TempDir;
 
 use crate::interrupt::{Interrupt, LastAct};
-use crate::rootfs;
+use crate::rootfs::{self, Lock};
 
 /// Where fetched contexts go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub struct Fetched {
     dir: Option<TempDir>, // taken only by `drop`
     shared: Option<PathBuf>,
     /// Says to others that the directory is in use.
-    _lock: OwnedFd,
+    _lock: Lock,
     _last_act: LastAct,
 }
 
@@ -43,7 +43,7 @@ impl Fetched {
             }
         };
         let lock = open(dir.path())?;
-        rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
+        lock.take(FlockOperation::NonBlockingLockExclusive)?;
         let last_act = interrupt.last_act({
             let (dir, shared) = (dir.path().to_owned(), shared.clone());
             move || abandon(&dir, shared.as_deref())
@@ -75,13 +75,13 @@ impl Drop for Fetched {
     }
 }
 
-fn open(dir: &Path) -> io::Result<OwnedFd> {
+fn open(dir: &Path) -> io::Result<Lock> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    Ok(rustix::fs::open(dir, flags, Mode::empty())?)
+    Ok(Lock::new(rustix::fs::open(dir, flags, Mode::empty())?))
 }
 
 /// Makes a shared directory unless it is there, and keeps others from sweeping or removing it while the handle is open.
-fn enter(shared: &Path) -> io::Result<OwnedFd> {
+fn enter(shared: &Path) -> io::Result<Lock> {
     loop {
         let is_other = || shared.symlink_metadata().is_ok_and(|found| !found.is_dir());
         match fs_err::create_dir_all(shared) {
@@ -93,7 +93,7 @@ fn enter(shared: &Path) -> io::Result<OwnedFd> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             handle => handle?,
         };
-        rustix::fs::flock(&handle, FlockOperation::LockExclusive)?;
+        handle.take(FlockOperation::LockExclusive)?;
         if is_at(&handle, shared)? {
             return Ok(handle);
         }
@@ -101,7 +101,7 @@ fn enter(shared: &Path) -> io::Result<OwnedFd> {
 }
 
 /// Tells whether a directory is the one that a path leads to.
-fn is_at(handle: &OwnedFd, path: &Path) -> io::Result<bool> {
+fn is_at(handle: &impl AsFd, path: &Path) -> io::Result<bool> {
     let opened = rustix::fs::fstat(handle)?;
     match rustix::fs::stat(path) {
         Ok(found) => Ok((found.st_dev, found.st_ino) == (opened.st_dev, opened.st_ino)),
@@ -117,7 +117,7 @@ fn sweep(shared: &Path) -> io::Result<()> {
         let Ok(dir) = open(&path) else {
             continue;
         };
-        if rustix::fs::flock(&dir, FlockOperation::NonBlockingLockExclusive).is_ok() {
+        if dir.take(FlockOperation::NonBlockingLockExclusive).is_ok() {
             rootfs::remove_dir_all(&path)?;
         }
     }
@@ -141,8 +141,8 @@ fn remove_if_empty(shared: Option<&Path>) {
     let Ok(handle) = open(shared) else {
         return;
     };
-    // whoever has it locked is about to use it
-    if rustix::fs::flock(&handle, FlockOperation::NonBlockingLockExclusive).is_err() {
+    // Whoever has it locked may be about to use it, or one more who would remove it but found it in use until just now.
+    if handle.take(FlockOperation::LockExclusive).is_err() {
         return;
     }
     // the opened one may be gone, and the one in its place somebody else's, who has just made it
@@ -184,7 +184,8 @@ mod tests {
     #[test]
     fn those_that_begin_and_end_at_once_do_not_disturb_each_other() {
         let dir = tempfile::tempdir().unwrap();
-        let place = Place::Shared(dir.path().join("context"));
+        let shared = dir.path().join("context");
+        let place = Place::Shared(shared.clone());
         std::thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| {
@@ -195,5 +196,6 @@ mod tests {
                 });
             }
         });
+        assert!(!shared.exists(), "the last one removes it");
     }
 }

@@ -5,7 +5,6 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -23,7 +22,7 @@ use crate::interrupt::{Interrupt, Interrupted};
 use crate::layer::LayerPath;
 use crate::layer::entry::Time;
 use crate::plan::{Access, Sharing};
-use crate::rootfs::Rootfs;
+use crate::rootfs::{Lock, Rootfs};
 
 /// The directory that commands see.
 pub(super) const CONTENT: &str = "content";
@@ -45,7 +44,7 @@ pub(super) struct Wanted<'m> {
 /// A cache in use.
 pub(super) struct Cache {
     pub(super) slot: PathBuf,
-    pub(super) lock: OwnedFd,
+    pub(super) lock: Lock,
 }
 
 /// Why it is not.
@@ -83,11 +82,10 @@ impl Cache {
         };
         let mut waits = false;
         loop {
-            match rustix::fs::flock(&lock, operation) {
+            match lock.take(operation) {
                 Ok(()) | Err(Errno::NOSYS | Errno::OPNOTSUPP | Errno::NOLCK) => {
                     return Ok(Some(Self { slot, lock }));
                 }
-                Err(Errno::INTR) => {}
                 Err(Errno::WOULDBLOCK) if sharing == Sharing::Private => return Ok(None),
                 Err(Errno::WOULDBLOCK) => {
                     if !waits {
@@ -218,15 +216,15 @@ impl Work<'_> {
 }
 
 /// Waits until nobody else makes the directory of this cache: several that share a new one may come at once.
-fn lock_making(slot: &Path) -> io::Result<OwnedFd> {
+fn lock_making(slot: &Path) -> io::Result<Lock> {
     let lock = open_lock(slot, "making")?;
-    match rustix::io::retry_on_intr(|| rustix::fs::flock(&lock, FlockOperation::LockExclusive)) {
+    match lock.take(FlockOperation::LockExclusive) {
         Ok(()) | Err(Errno::NOSYS | Errno::OPNOTSUPP | Errno::NOLCK) => Ok(lock),
         Err(errno) => Err(errno.into()),
     }
 }
 
-fn open_lock(slot: &Path, name: &str) -> io::Result<OwnedFd> {
+fn open_lock(slot: &Path, name: &str) -> io::Result<Lock> {
     fs_err::create_dir_all(slot)?;
     let lock = slot.join(name);
     let file: File = fs_err::OpenOptions::new()
@@ -236,7 +234,7 @@ fn open_lock(slot: &Path, name: &str) -> io::Result<OwnedFd> {
         .open(lock)?
         .into_parts()
         .0;
-    Ok(file.into())
+    Ok(Lock::new(file.into()))
 }
 
 /// Tells whether caches can be kept in `dir`: it is there, it can be written, and it does not move when a command runs in place.
@@ -281,7 +279,6 @@ mod tests {
             assert_eq!(waiting.join().unwrap(), "0");
         });
         drop(private);
-        // A child that another thread is about to start may hold a lock a little longer.
-        while number(&take(Sharing::Private)) != "0" {}
+        assert_eq!(number(&take(Sharing::Private)), "0");
     }
 }

@@ -1,13 +1,13 @@
 //! Caches of `RUN` mounts as they lie on disk, for who carries them elsewhere.
 
 use std::io;
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use super::cache::{self, Cache, Taken};
 use crate::image::Digest;
 use crate::interrupt::{Interrupt, Interrupted};
 use crate::plan::Sharing;
+use crate::rootfs::Lock;
 
 /// The file beside a cache's directories that says what mounts call it.
 const ID: &str = "id";
@@ -30,7 +30,7 @@ pub struct Kept {
 pub struct Held {
     /// The directory that has its content.
     pub slot: PathBuf,
-    _lock: OwnedFd,
+    _lock: Lock,
 }
 
 /// Why a cache cannot be held.

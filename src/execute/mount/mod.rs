@@ -26,7 +26,6 @@ mod work;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -37,7 +36,7 @@ use crate::interrupt::{Interrupt, Interrupted};
 use crate::layer::LayerPath;
 use crate::layer::entry::Time;
 use crate::plan::{RunMount, RunStep};
-use crate::rootfs::{self, IdShift};
+use crate::rootfs::{self, IdShift, Lock};
 use staging::Staging;
 use work::Work;
 
@@ -73,7 +72,7 @@ pub struct Prepared {
     /// Variables with secrets, and the one with the agent's socket.
     pub env: BTreeMap<String, String>,
     _agents: Vec<ssh::Forwarding>,
-    _locks: Vec<OwnedFd>,
+    _locks: Vec<Lock>,
     _staging: Option<Staging>,
 }
 
