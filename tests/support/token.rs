@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
@@ -33,12 +33,14 @@ pub fn start(certificate: &Path) -> String {
         .self_signed(&key)
         .unwrap();
     fs_err::write(certificate, own.pem()).unwrap();
-    let chain = STANDARD.encode(own.der());
+    let (key, chain) = (Arc::new(key), STANDARD.encode(own.der()));
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let realm = format!("http://{}/token", listener.local_addr().unwrap());
     std::thread::spawn(move || {
         for stream in listener.incoming() {
-            answer(&stream.unwrap(), &key, &chain);
+            let (key, chain) = (Arc::clone(&key), chain.clone());
+            // who connects and says nothing must not keep the others waiting
+            std::thread::spawn(move || answer(&stream.unwrap(), &key, &chain));
         }
     });
     format!(
@@ -48,7 +50,7 @@ pub fn start(certificate: &Path) -> String {
 }
 
 fn answer(mut stream: &TcpStream, key: &KeyPair, chain: &str) {
-    let mut lines = BufReader::new(stream).lines().map(Result::unwrap);
+    let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
     let request = lines.next().unwrap_or_default();
     ASKED.lock().unwrap().push(request.clone());
     let headers: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
