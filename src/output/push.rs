@@ -1,7 +1,7 @@
 //! Images to registries: `--destination`.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use futures_util::future::join_all;
@@ -31,7 +31,7 @@ pub struct Options {
 /// Pushes an image or index to every destination: layers and configs, then manifests, then the tags.
 /// Tags that point to it already are left alone; what `uploads` brought to a repository is not brought there again.
 ///
-/// Registries are served at the same time. All destinations are served to their end even if one fails; the error is that of
+/// Registries are served at the same time. All other destinations are served to their end if one fails; the error is that of
 /// the first that failed.
 ///
 /// # Errors
@@ -72,11 +72,12 @@ pub async fn push(
             None => repositories.push(Repository {
                 image: &destination.image,
                 destinations: vec![destination],
+                failed: OnceLock::new(),
             }),
         }
     }
     let pushes = registries
-        .iter()
+        .into_iter()
         .map(|repositories| push_registry(client, product, repositories, options, uploads));
     let mut results: Vec<_> = join_all(pushes).await.into_iter().flatten().collect();
     results.sort_by_key(|(destination, _)| {
@@ -91,6 +92,8 @@ pub async fn push(
 struct Repository<'d> {
     image: &'d ImageRef,
     destinations: Vec<&'d Destination>,
+    /// Why there is no use in bringing anything else there.
+    failed: OnceLock<registry::Error>,
 }
 
 /// Returns the place of the first group that matches, or of a new one at the end.
@@ -106,34 +109,24 @@ fn position_or_push<T>(groups: &mut Vec<Vec<T>>, matches: impl Fn(&Vec<T>) -> bo
 async fn push_registry<'d>(
     client: &Client,
     product: &Product,
-    repositories: &[Repository<'d>],
+    repositories: Vec<Repository<'d>>,
     options: Options,
     uploads: Option<&Uploads>,
 ) -> Vec<(&'d Destination, Result<(), Error>)> {
     let blobs = blobs(product);
     let pushes: Vec<_> = blobs
         .iter()
-        .map(|(blob, source)| push_blob(client, blob, source, repositories, uploads))
+        .map(|(blob, source)| push_blob(client, blob, source, &repositories, uploads))
         .collect();
-    let mut pushes = stream::iter(pushes).buffer_unordered(uploads::CONCURRENT);
-    let mut failed: Vec<Option<registry::Error>> = repositories.iter().map(|_| None).collect();
-    while let Some(results) = pushes.next().await {
-        for (failed, result) in failed.iter_mut().zip(results) {
-            if failed.is_none() {
-                *failed = result.err();
-            }
+    let pushes = stream::iter(pushes).buffer_unordered(uploads::CONCURRENT);
+    pushes.collect::<()>().await;
+    let finished = repositories.into_iter().map(async |mut repository| {
+        let first = repository.destinations[0];
+        match repository.failed.take() {
+            Some(source) => (first, Err(failure(first, source))),
+            None => finish(client, product, &repository, options).await,
         }
-    }
-    let finished = repositories
-        .iter()
-        .zip(failed)
-        .map(async |(repository, failed)| {
-            let first = repository.destinations[0];
-            match failed {
-                Some(source) => (first, Err(failure(first, source))),
-                None => finish(client, product, repository, options).await,
-            }
-        });
+    });
     join_all(finished).await
 }
 
@@ -208,14 +201,14 @@ fn failure(destination: &Destination, source: registry::Error) -> Error {
     }
 }
 
-/// Brings one blob into the repositories that do not have it yet; the results stand in their order.
+/// Brings one blob into the repositories that do not have it yet, and have not failed.
 async fn push_blob(
     client: &Client,
     blob: &Descriptor,
     source: &Arc<dyn BlobSource>,
     repositories: &[Repository<'_>],
     uploads: Option<&Uploads>,
-) -> Vec<Result<(), registry::Error>> {
+) {
     let registry = &repositories[0].image.registry;
     let have = match uploads {
         Some(uploads) => uploads.finish(registry, &blob.digest).await,
@@ -223,19 +216,18 @@ async fn push_blob(
     };
     let has = |repository: &&Repository<'_>| have.contains(&repository.image.name());
     let from = repositories.iter().find(has).map(|found| found.image);
-    let missing: Vec<ImageRef> = repositories
+    let missing: Vec<&Repository<'_>> = repositories
         .iter()
-        .filter(|repository| !has(repository))
-        .map(|repository| repository.image.clone())
+        .filter(|repository| !has(repository) && repository.failed.get().is_none())
         .collect();
+    let names: Vec<ImageRef> = missing.iter().map(|r| r.image.clone()).collect();
     let delivered =
-        uploads::deliver(client, &missing, blob, source, from, Patience::AsAskedFor).await;
-    let mut delivered = delivered.into_iter();
-    let result = |repository: &Repository<'_>| match has(&repository) {
-        true => Ok(()),
-        false => delivered.next().unwrap_or(Ok(())),
-    };
-    repositories.iter().map(result).collect()
+        uploads::deliver(client, &names, blob, source, from, Patience::AsAskedFor).await;
+    for (repository, result) in missing.into_iter().zip(delivered) {
+        if let Err(error) = result {
+            let _ = repository.failed.set(error); // the first is told
+        }
+    }
 }
 
 #[cfg(test)]
@@ -248,7 +240,8 @@ mod tests {
     use crate::net::Net;
     use crate::output::{BuiltImage, Layers};
     use crate::registry::testing::{
-        DockerRegistry, Protection, Reply, Scripted, client, descriptor, net, noise, source,
+        DockerRegistry, Protection, Reply, Scripted, client, descriptor, net, noise, options,
+        source,
     };
     use crate::store::BlobStore;
 
@@ -380,5 +373,48 @@ mod tests {
         };
         assert!(push(true).is_ok());
         assert!(push(false).is_err());
+    }
+
+    /// Of ten blobs no more are refused than are on their way at the same time, each in its first try and the two asked for.
+    #[test]
+    fn a_repository_that_refuses_everything_is_not_pestered() {
+        let (net, dir) = (net(), tempfile::tempdir().unwrap());
+        let server = Scripted::start(|request, _| match request.method.as_str() {
+            "HEAD" => Reply::new(404),
+            "POST" if request.path.starts_with("/v2/closed/") => Reply::new(403),
+            "POST" => Reply::new(202).header("Location", "/up"),
+            "PUT" => Reply::new(201),
+            _ => Reply::new(200),
+        });
+        let store = BlobStore::open(dir.path()).unwrap();
+        let layers = (0..9).map(|seed| {
+            let bytes = noise(seed, 1000);
+            store.put(&bytes).unwrap();
+            descriptor(&bytes)
+        });
+        let layers: Vec<Descriptor> = layers.collect();
+        let mut config = ImageConfig::scratch(Platform::new("linux", "amd64", ""));
+        let diff_ids = layers.iter().map(|layer| DiffId::new(layer.digest.clone()));
+        config.rootfs.diff_ids = diff_ids.collect();
+        let config = json::to_vec(&config);
+        let blobs = Arc::new(store);
+        let image = BuiltImage::new(Family::Oci, config, layers, BTreeMap::new(), blobs);
+        let mut options = options(&[]);
+        options.retry.extra = 2;
+        let client = Client::new(&net, options).unwrap();
+        let names = ["closed:1", "open:1"];
+        let destinations = names.map(|name| destination(&server.image(name)));
+        let pushed = net.block_on(push(&client, &image.into(), &destinations, OPTIONS, None));
+        let error = pushed.unwrap_err().to_string();
+        assert!(error.contains("closed:1"), "{error}");
+        let lines = server.lines();
+        let count = |start: &str| lines.iter().filter(|line| line.starts_with(start)).count();
+        let refused = count("POST /v2/closed/");
+        assert!(
+            (3..=3 * uploads::CONCURRENT).contains(&refused),
+            "{refused}"
+        );
+        assert_eq!(count("POST /v2/open/"), 10);
+        assert_eq!(count("PUT /v2/open/manifests/1"), 1);
     }
 }

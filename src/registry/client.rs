@@ -13,6 +13,7 @@ use crate::net::Net;
 
 use super::auth::{Challenge, Scope};
 use super::damage::Damaged;
+use super::insistence::{Insistence, Rounds};
 use super::mount::Mounts;
 use super::pull::Images;
 use super::server::{Approach, Server, Trust};
@@ -44,6 +45,7 @@ pub(super) struct Shared {
     pub(super) spares: Spares,
     pub(super) mounts: Mounts,
     pub(super) damaged: Damaged,
+    pub(super) insistence: Insistence,
 }
 
 /// A request to one registry.
@@ -189,26 +191,28 @@ impl Client {
         }
     }
 
-    /// Repeats an operation that failed in a way that `may_change`, as often as further tries were asked for.
+    /// Repeats an operation that failed in a way that `may_change`, as often as there are rounds left.
     pub(super) async fn insisting<T>(
         &self,
+        rounds: &Rounds,
         may_change: impl Fn(&Error) -> bool,
         mut operation: impl AsyncFnMut() -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let mut waits = self.0.options.retry.after_refusals();
         loop {
+            let round = rounds.enter().await;
             let error = match operation().await {
                 Err(error) if may_change(&error) => error,
                 result => return result,
             };
-            let Some(wait) = waits.next() else {
+            let Some(wait) = rounds.refused(round, self.0.options.retry) else {
                 return Err(error);
             };
-            tracing::warn!(
-                "Retrying operation after {wait:.1?} due to {}",
-                error.chain()
-            );
-            tokio::time::sleep(wait).await;
+            if !wait.is_zero() {
+                tracing::warn!(
+                    "Retrying operation after {wait:.1?} due to {}",
+                    error.chain()
+                );
+            }
         }
     }
 

@@ -66,8 +66,9 @@ impl Client {
         let mut request = Request::new(&image.registry, scope, Method::PUT, Target::Path(path))
             .header(CONTENT_TYPE, media_type.as_str());
         request.body = bytes;
+        let rounds = self.0.shared.insistence.rounds(image.name());
         let put = async || self.put_with_blobs(&request).await;
-        let response = self.insisting(Error::is_refusal, put).await?;
+        let response = self.insisting(&rounds, Error::is_refusal, put).await?;
         same_digest(image, "manifest", &digest, &response)?;
         Ok(digest)
     }

@@ -23,6 +23,7 @@ mod error;
 mod every;
 #[cfg(test)]
 mod faults;
+mod insistence;
 mod manifests;
 mod mount;
 mod permission;

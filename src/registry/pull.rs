@@ -12,6 +12,7 @@ use crate::image::{Descriptor, Digest, ImageConfig, ImageRef, Index, Layer, Mani
 use super::Error;
 use super::client::{Client, lock};
 use super::documents::{Document, parse};
+use super::insistence::Rounds;
 use crate::net::retry::Retry;
 
 /// An image in a registry: everything about it but its layers' bytes.
@@ -140,7 +141,7 @@ impl Client {
             };
             // what a mirror does not have is not waited for: the next place is asked at once
             let may_change = |error: &Error| error.is_refusal() && (last || !error.is_absence());
-            match self.insisting(may_change, find).await {
+            match self.insisting(&Rounds::default(), may_change, find).await {
                 Ok(image) => {
                     let digest = &image.descriptor.digest;
                     let others = candidates.map(|other| other.image.with_digest(digest.clone()));

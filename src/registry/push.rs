@@ -57,7 +57,8 @@ impl Client {
     ///
     /// What was found to be damaged in the registry is uploaded in any case, and read back.
     ///
-    /// A failure that may pass restarts this blob only, from a newly opened source.
+    /// A failure that may pass restarts this blob only, from a newly opened source. A refusal is met by the further tries that were
+    /// asked for, which are those of all pushes to the repository.
     ///
     /// # Errors
     /// [`Error::Source`] if the source cannot be read or has another size than the descriptor; [`Error::KeptDamaged`].
@@ -68,7 +69,8 @@ impl Client {
         source: &Source,
     ) -> Result<Pushed, Error> {
         let push = async || self.push_blob_once(image, descriptor, source).await;
-        self.insisting(Error::is_refusal, push).await
+        let rounds = self.0.shared.insistence.rounds(image.name());
+        self.insisting(&rounds, Error::is_refusal, push).await
     }
 
     /// Does the same, but takes a refusal for an answer, whatever number of tries was asked for.

@@ -1,8 +1,10 @@
 //! What is made of a registry that says no: scripted answers. `faults` and `push_faults` have what may pass by itself.
 
+use std::sync::Barrier;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::join_all;
 
 use super::faults::open;
 use super::testing::{ATTEMPTS, Reply, Scripted, descriptor, net, options, source};
@@ -59,12 +61,13 @@ fn pushing_insists_if_asked_to() {
     for (extra, tries, succeeds) in cases {
         let server = reluctant();
         let client = client(&net, extra, Endpoints::default());
-        let image = server.image("a:1");
+        let image = server.image("m:1");
         let manifest = Bytes::from_static(b"{}");
         let kind = Family::Oci.manifest();
         let put = client.put_manifest(&image, manifest, &kind);
         assert_eq!(net.block_on(put).is_ok(), succeeds, "{extra}");
-        assert_eq!(count(&server, "PUT /v2/a/manifests/1"), tries, "{extra}");
+        assert_eq!(count(&server, "PUT /v2/m/manifests/1"), tries, "{extra}");
+        let image = server.image("a:1");
         let (blob, bytes) = (descriptor(b"blob"), source(b"blob"));
         let push = client.push_blob(&image, &blob, &bytes);
         assert_eq!(net.block_on(push).is_ok(), succeeds, "{extra}");
@@ -74,6 +77,65 @@ fn pushing_insists_if_asked_to() {
             "{extra}"
         );
     }
+}
+
+#[test]
+fn what_is_pushed_to_a_repository_has_its_tries_in_common() {
+    let net = net();
+    let server = open(|request, _| match request.method.as_str() {
+        "HEAD" => Reply::new(404),
+        _ => Reply::new(403),
+    });
+    let client = client(&net, 2, Endpoints::default());
+    let of_a_sibling = client.sibling(client.0.options.clone()).unwrap();
+    let (blob, bytes) = (descriptor(b"blob"), source(b"blob"));
+    #[rustfmt::skip] // a table keeps its columns
+    let cases = [
+        // client        repository  tries
+        (&client,        "a:1",      3),
+        (&client,        "a:2",      4), // one more
+        (&of_a_sibling,  "a:1",      5),
+        (&client,        "b:1",      3),
+    ];
+    for (client, name, tries) in cases {
+        let image = server.image(name);
+        let push = client.push_blob(&image, &blob, &bytes);
+        assert!(net.block_on(push).is_err());
+        let line = format!("POST /v2/{}/blobs/uploads/", image.repository);
+        assert_eq!(count(&server, &line), tries, "{name}");
+    }
+    let kind = Family::Oci.manifest();
+    let manifest = Bytes::from_static(b"{}");
+    let image = server.image("a:1");
+    let put = client.put_manifest(&image, manifest, &kind);
+    assert!(net.block_on(put).is_err());
+    assert_eq!(count(&server, "PUT /v2/a/manifests/1"), 1);
+}
+
+#[test]
+fn what_is_refused_at_the_same_time_is_one_refusal() {
+    const BLOBS: usize = 4;
+    let net = net();
+    let together = Barrier::new(BLOBS);
+    let server = open(move |request, before| match request.method.as_str() {
+        "HEAD" => Reply::new(404),
+        "POST" if before < BLOBS => {
+            together.wait();
+            Reply::new(403)
+        }
+        "POST" => Reply::new(202).header("Location", "/up"),
+        _ => Reply::new(201),
+    });
+    let client = client(&net, 1, Endpoints::default());
+    let image = server.image("a:1");
+    let pushes = (0..BLOBS).map(async |nth| {
+        let bytes = nth.to_string();
+        let (blob, bytes) = (descriptor(bytes.as_bytes()), source(bytes.as_bytes()));
+        client.push_blob(&image, &blob, &bytes).await.is_ok()
+    });
+    let pushed = net.block_on(join_all(pushes));
+    assert_eq!(pushed, [true; BLOBS]);
+    assert_eq!(count(&server, "POST /v2/a/blobs/uploads/"), 2 * BLOBS);
 }
 
 #[test]
