@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, StatxFlags};
 use rustix::io::Errno;
 
+use super::walk::Descent;
 use super::{Error, Rootfs};
 use crate::layer::LayerPath;
 
@@ -158,13 +159,16 @@ enum Missing {
 /// A position below a root and how it was reached.
 struct Walk<'r> {
     root: BorrowedFd<'r>,
-    /// One handle per existing component, none of which is a followed symlink.
-    stack: Vec<Step>,
+    /// The directories that were passed through; few of them are held open, however deep it goes.
+    passed: Descent,
+    /// What was found in the innermost of them; `None` where the walk came back to that directory itself.
+    found: Option<Found>,
+    /// Of all that is passed and what was found, none of which is a followed symlink.
+    names: Vec<Vec<u8>>,
     missing: Vec<Vec<u8>>,
 }
 
-struct Step {
-    name: Vec<u8>,
+struct Found {
     fd: OwnedFd,
     kind: FileType,
 }
@@ -173,7 +177,9 @@ impl<'r> Walk<'r> {
     fn run(root: BorrowedFd<'r>, path: &[u8], last: Last, missing: Missing) -> Result<Self, Errno> {
         let mut walk = Self {
             root,
-            stack: Vec::new(),
+            passed: Descent::default(),
+            found: None,
+            names: Vec::new(),
             missing: Vec::new(),
         };
         let mut links = 0;
@@ -188,23 +194,19 @@ impl<'r> Walk<'r> {
                 }
                 continue;
             }
-            if walk
-                .stack
-                .last()
-                .is_some_and(|s| s.kind != FileType::Directory)
-            {
+            if (walk.found.as_ref()).is_some_and(|found| found.kind != FileType::Directory) {
                 return Err(Errno::NOTDIR);
             }
             match &name[..] {
                 b"." => continue,
                 b".." => {
-                    walk.stack.pop();
+                    walk.back()?;
                     continue;
                 }
                 _ => {}
             }
-            let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let fd = match rustix::fs::openat(walk.dir(), &name[..], flags, Mode::empty()) {
+            walk.pass()?;
+            let fd = match walk.open(&name) {
                 Ok(fd) => fd,
                 Err(Errno::NOENT) if missing == Missing::Kept => {
                     walk.missing.push(name);
@@ -226,38 +228,65 @@ impl<'r> Walk<'r> {
                 }
                 let target = rustix::fs::readlinkat(&fd, c"", Vec::new())?.into_bytes();
                 if target.starts_with(b"/") {
-                    walk.stack.clear();
+                    walk.passed = Descent::default();
+                    walk.names.clear();
                 }
                 push_components(&mut pending, &target);
             } else {
-                walk.stack.push(Step { name, fd, kind });
+                walk.found = Some(Found { fd, kind });
+                walk.names.push(name);
             }
         }
         Ok(walk)
     }
 
     fn dir(&self) -> BorrowedFd<'_> {
-        self.stack.last().map_or(self.root, |step| step.fd.as_fd())
+        self.passed.top().unwrap_or(self.root)
+    }
+
+    /// Goes into the directory that was found.
+    fn pass(&mut self) -> Result<(), Errno> {
+        match self.found.take() {
+            Some(found) => self.passed.push(found.fd),
+            None => Ok(()),
+        }
+    }
+
+    /// Goes back by one name; at the root, nowhere.
+    fn back(&mut self) -> Result<(), Errno> {
+        self.names.pop();
+        match self.found.take() {
+            Some(_) => Ok(()),
+            None => self.passed.pop(),
+        }
+    }
+
+    fn open(&mut self, name: &[u8]) -> Result<OwnedFd, Errno> {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        loop {
+            match rustix::fs::openat(self.dir(), name, flags, Mode::empty()) {
+                Err(Errno::MFILE | Errno::NFILE) if self.passed.close_some() => {}
+                opened => return opened,
+            }
+        }
     }
 
     fn path(&self) -> LayerPath {
-        let existing = self.stack.iter().map(|step| &step.name);
-        let names: Vec<&[u8]> = existing.chain(&self.missing).map(Vec::as_slice).collect();
+        let names = self.names.iter().chain(&self.missing);
+        let names: Vec<&[u8]> = names.map(Vec::as_slice).collect();
         LayerPath::clean(names.join(&b'/'))
     }
 
     /// Opens again what was found, with other flags.
     fn reopen(&self, flags: OFlags) -> Result<OwnedFd, Errno> {
-        let Some((found, above)) = self.stack.split_last() else {
-            return rustix::fs::openat(self.root, c".", flags, Mode::empty());
-        };
-        let dir = above.last().map_or(self.root, |step| step.fd.as_fd());
-        rustix::fs::openat(
-            dir,
-            &found.name[..],
-            flags | OFlags::NOFOLLOW,
-            Mode::empty(),
-        )
+        match (&self.found, self.names.last()) {
+            // by its name: who may open it need not be allowed to pass through it
+            (Some(_), Some(name)) => {
+                let flags = flags | OFlags::NOFOLLOW;
+                rustix::fs::openat(self.dir(), &name[..], flags, Mode::empty())
+            }
+            _ => rustix::fs::openat(self.dir(), c".", flags, Mode::empty()),
+        }
     }
 }
 
@@ -340,6 +369,39 @@ mod tests {
         assert_eq!(inode(through_link, false), Err(Errno::LOOP));
         assert_eq!(inode(format!("{long}g"), true), Err(Errno::NOENT));
         t.root.remove(&LayerPath::clean("1234567890")).unwrap();
+    }
+
+    /// Runs itself with a limit, which belongs to a whole process.
+    #[test]
+    fn depth_takes_few_open_files() {
+        const CHILD: &str = "EXECUTOR_TEST_OF_FEW_OPEN_FILES";
+        if std::env::var_os(CHILD).is_none() {
+            let name = "rootfs::resolve::tests::depth_takes_few_open_files";
+            let script = format!("ulimit -n 40 && exec \"$0\" --exact {name}");
+            let output = std::process::Command::new("/bin/sh")
+                .args(["-c", &script])
+                .arg(std::env::current_exe().unwrap())
+                .env(CHILD, "1")
+                .output()
+                .unwrap();
+            let text = String::from_utf8_lossy(&output.stdout);
+            assert!(output.status.success(), "{text}");
+            assert!(text.contains("1 passed"), "{text}");
+            return;
+        }
+        let t = Scratch::new();
+        t.root.openat2.store(false, Ordering::Relaxed);
+        let deep = "d/".repeat(1500);
+        t.put(&file(&format!("{deep}one"), 0o644, 0), "");
+        t.put(&file("d/other", 0o644, 0), "");
+        t.put(&file(&format!("{deep}two"), 0o644, 0), "");
+        t.put(&symlink("link", "d/d"), "");
+        let back = format!("link/{}{}", &deep[4..], "../".repeat(1498));
+        assert_eq!(t.root.resolve(&back).unwrap().to_string(), "/d/d");
+        let one = LayerPath::clean(format!("{deep}one"));
+        assert_eq!(t.root.resolve(one.as_bytes()).unwrap(), one);
+        assert!(t.root.open_real_dir(&one.parent().unwrap()).is_ok());
+        t.root.remove(&LayerPath::clean("d")).unwrap();
     }
 
     /// A few names, so that paths meet.

@@ -240,7 +240,7 @@ impl Descent {
         closed.count() > 0
     }
 
-    /// Goes back up. `ESTALE` if the directory was moved meanwhile and `..` leads elsewhere.
+    /// Goes back up, from where it leads to a handle that need not be good for listing. `ESTALE` if the directory was moved meanwhile and `..` leads elsewhere.
     pub fn pop(&mut self) -> Result<(), Errno> {
         let Some(Dir { fd: Some(left), .. }) = self.0.pop() else {
             return Ok(());
@@ -250,7 +250,8 @@ impl Descent {
             inode: expected,
         }) = self.0.last_mut()
         {
-            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            // who may pass through it need not be allowed to list it
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
             let above = rustix::fs::openat(&left, c"..", flags, Mode::empty())?;
             if inode(above.as_fd())? != *expected {
                 return Err(Errno::STALE);
