@@ -41,11 +41,16 @@
 //!
 //! # Copying
 //!
-//! COPY hashes content while it writes it into the root, and the layer is read from there. Without reflinks: of a COPY of one file of 400 MB
-//! (10.7 and 11.0 s, two processors busy otherwise) reading, hashing and writing took 1.1 and 1.4 s and compression the rest. A reflink would
-//! save a part of the former, on file systems that have it; the hash is wanted in any case, so that the next look at the root need not read the
-//! file. Nor are root and layer written in one go: a layer wants its paths in order, with the last word on owners, modes and links, which
-//! COPY has when all its sources are in place.
+//! COPY hashes content while it writes it into the root, and the layer is read from there. Without reflinks: a clone shares blocks, not cached
+//! pages, so what was just read from the source is read from the disk again for the layer. Of 1 GB in memory (xfs, three runs), writing it and
+//! reading it back took 3.6 s twice, and 18.6 s once; cloning it and reading the clone 7.3 to 9.4 s, for 0.2 s less processor time, where
+//! compression takes 17 s. A clone would win where the source is not in memory (6.1 to 10.1 s, and 8.1 to 14.4 s by writing), which that of a
+//! build mostly is: it was just fetched, unpacked or built. `copy_file_range` without clones (ext4) took what reading and writing take, as
+//! the bytes must be read for the hash anyway.
+//!
+//! Nor are root and layer written in one go: a layer wants its paths in order, with the last word on owners, modes and links, which COPY has when
+//! all its sources are in place. To read a second time costs 0.1 s of 1.8 s processor time for 20,000 files of 3 kB, and less than 0.2 s of 18 s
+//! for a file of 1 GB; the bytes are in memory and are not hashed again.
 //!
 //! # Named contexts
 //!
