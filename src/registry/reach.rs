@@ -6,7 +6,11 @@ use super::Error;
 use super::client::Client;
 
 /// Waits before the further tries; for what a build can do without.
-const WAITS: [Duration; 2] = [Duration::from_millis(250), Duration::from_millis(750)];
+const WAITS: [Duration; 3] = [
+    Duration::from_millis(250),
+    Duration::from_secs(1),
+    Duration::from_secs(3),
+];
 
 impl Client {
     /// Finds out whether a registry is there, whatever it answers; gives up soon.
