@@ -1,8 +1,10 @@
 //! Whether commands for another machine can run here.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use super::Error;
 use super::bases::Bases;
@@ -60,14 +62,26 @@ fn execute(program: &[u8]) -> std::io::Result<()> {
     file.write_all(program)?;
     let executable = std::fs::Permissions::from_mode(0o755);
     file.as_file().set_permissions(executable)?;
-    let path = file.into_temp_path(); // closed: one that is written to is not executed
-    let child = Command::new(&path)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .env_clear()
-        .spawn();
-    child?.wait().map(drop)
+    start(&file.into_temp_path()) // closed: one that is written to is not executed
+}
+
+/// Runs a program; waits if it is still open for writing, as it is in a child that another thread is about to start.
+fn start(program: &Path) -> std::io::Result<()> {
+    const PAUSE: Duration = Duration::from_millis(10);
+    const ATTEMPTS: usize = 3000;
+    let mut command = Command::new(program);
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    command.stderr(Stdio::null()).env_clear();
+    let mut attempts = 1..ATTEMPTS;
+    loop {
+        match command.spawn() {
+            Err(error) if error.kind() == ErrorKind::ExecutableFileBusy => {
+                attempts.next().ok_or(error)?;
+                std::thread::sleep(PAUSE);
+            }
+            child => return child?.wait().map(drop),
+        }
+    }
 }
 
 /// Returns the head of a program for an architecture, by which emulators are chosen.
@@ -115,5 +129,24 @@ mod tests {
             &platform("linux/arm64")
         ));
         assert!(runs_here(&platform("linux/unheard-of"), &amd64));
+    }
+
+    #[test]
+    fn a_program_that_is_still_written_to_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("program");
+        let mut writer = fs_err::File::create(&path).unwrap();
+        writer.write_all(&header("s390x").unwrap()).unwrap();
+        let executable = std::fs::Permissions::from_mode(0o755);
+        writer.set_permissions(executable).unwrap();
+        let later = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(100));
+            drop(writer);
+        });
+        // it is no program of this machine, unless an emulator takes it
+        if let Err(error) = start(&path) {
+            assert_eq!(error.raw_os_error(), Some(libc::ENOEXEC), "{error}");
+        }
+        later.join().unwrap();
     }
 }
