@@ -151,7 +151,43 @@ fn archives_and_repositories() {
     let option = format!("--build-context=other={}", git.url("/app.git#dev:sub"));
     let image = t.build_and_pull("git", [option, "--git=branch=main".to_owned()]);
     assert_eq!(image.text("here"), "here");
+    let option = format!("--build-context=other={}", git.url("/outer.git"));
+    let image = t.build_and_pull("submodules", [option]);
+    assert_eq!(image.text("inner/version"), "second");
+    assert!(!image.layer(0).contains(".git/"), "{}", image.layer(0));
     assert_eq!(t.kaniko_dir(), "", "nothing left in the kaniko dir");
+}
+
+#[test]
+fn a_repository_is_what_the_query_says() {
+    let t = Sandbox::new();
+    let git = serve(repositories(&t).root, None);
+    t.dockerfile("FROM scratch\nCOPY --from=other . /\n");
+    let build = |query: &str| {
+        let option = format!("--build-context=other={}", git.url(query));
+        t.build(["--no-push", &option])
+    };
+    build("/app.git?branch=dev&subdir=sub").succeeded();
+    let message = "expected checksum to match 0000000, got";
+    build("/app.git?branch=dev&commit=0000000").failed(1, message);
+    build("/app.git?subdir=none").failed(1, "there is no directory `none` in the context");
+}
+
+#[test]
+fn a_private_repository_is_opened_by_a_secret() {
+    let t = Sandbox::new();
+    // the token `secret` of GitHub's user for tokens
+    let login = "Basic eC1hY2Nlc3MtdG9rZW46c2VjcmV0";
+    let git = serve(repositories(&t).root, Some(login));
+    fs_err::write(t.path("token"), "secret\n").unwrap();
+    t.dockerfile("FROM scratch\nCOPY --from=other version /\n");
+    let option = format!("--build-context=other={}", git.url("/app.git"));
+    let secret = format!(
+        "--secret=id=GIT_AUTH_TOKEN,src={}",
+        t.path("token").display()
+    );
+    let image = t.build_and_pull("private", [option, secret]);
+    assert_eq!(image.text("version"), "second");
 }
 
 #[test]
@@ -190,6 +226,7 @@ fn what_is_no_context() {
         ("scratch=.",                    "the name `scratch` cannot be given to a context"),
         ("other=/no/such/directory",     "cannot open the context `other`"),
         ("other=s3:///key",              "names no bucket"),
+        ("other=https://h/a.git?brunch=b", "unexpected query \"brunch\" (did you mean branch?)"),
         ("other=target:none",            "there is no stage \"none\" for the context \"other\""),
         ("other=oci-layout:///no/such",  "cannot get the image `oci-layout:///no/such`"),
     ];

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::Error;
-use crate::context::{self, Context, GitOptions, Means};
-use crate::execute::{Owners, Tree};
+use super::{Error, Options, pins};
+use crate::context::{self, Context, Means, repository};
+use crate::execute::{self, Owners, Tree};
 use crate::plan::{NamedContext, NamedSource, Plan, Source, Step};
 
 /// How messages call the build context.
@@ -22,6 +22,42 @@ struct Named {
     context: Context,
 }
 
+/// Opens a context if its source has files; images and stages are found elsewhere.
+///
+/// # Errors
+/// [`Error::Context`].
+pub fn open(
+    given: &NamedContext,
+    options: &Options,
+    means: Means<'_>,
+) -> Result<Option<Context>, Error> {
+    let opened = match &given.source {
+        NamedSource::Files(location) => context::open_named(location, &options.git, means),
+        NamedSource::Repository(source) => {
+            let request = repository::Request {
+                address: &source.repository,
+                wanted: execute::wanted(source),
+                commit: source.commit.as_deref(),
+                sub_directory: &source.sub_directory,
+                keep_git_dir: source.keep_git_dir,
+                submodules: source.submodules,
+                commit_time: source.commit_time,
+                authorization: execute::authorization(
+                    source,
+                    pins::means(options, means.net, &options.git),
+                ),
+            };
+            repository::open(&request, &options.git, means)
+        }
+        NamedSource::Image(_) | NamedSource::Scratch | NamedSource::Stage(_) => return Ok(None),
+    };
+    let failed = |source| Error::Context {
+        name: given.name().to_owned(),
+        source: Box::new(source),
+    };
+    opened.map(Some).map_err(failed)
+}
+
 impl<'b> Contexts<'b> {
     /// Opens the named contexts that some step reads; those that nobody reads need not be there (CTX-5).
     ///
@@ -30,31 +66,26 @@ impl<'b> Contexts<'b> {
     pub fn open(
         main: &'b Context,
         plan: &Plan,
-        given: &[NamedContext],
-        git: &GitOptions,
+        options: &Options,
         means: Means<'_>,
     ) -> Result<Self, Error> {
         let mut contexts = Self {
             main,
             named: BTreeMap::new(),
         };
+        let given = &options.plan.contexts;
         let steps = plan.stages.iter().flat_map(|stage| &stage.steps);
         for source in steps.flat_map(Step::sources) {
             let Source::Named(index) = source else {
                 continue;
             };
-            let NamedSource::Files(location) = &given[*index].source else {
-                continue;
-            };
             if contexts.named.contains_key(index) {
                 continue;
             }
+            let Some(context) = open(&given[*index], options, means)? else {
+                continue;
+            };
             let name = given[*index].name().to_owned();
-            let opened = context::open_named(location, git, means);
-            let context = opened.map_err(|source| Error::Context {
-                name: name.clone(),
-                source: Box::new(source),
-            })?;
             contexts.named.insert(*index, Named { name, context });
         }
         Ok(contexts)

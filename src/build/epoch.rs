@@ -1,11 +1,11 @@
 //! When that was made which `SOURCE_DATE_EPOCH` names: a context, or what a stage adds.
 
-use super::{Error, Options, pins};
+use super::{Error, Options, contexts, pins};
 use crate::context;
 use crate::dockerfile::Dockerfile;
 use crate::execute;
 use crate::net::Net;
-use crate::plan::{self, Action, EpochSource, NamedSource};
+use crate::plan::{self, Action, EpochSource};
 
 /// Fetches what `SOURCE_DATE_EPOCH` names, if it is a name; absent if that does not say when it was made.
 ///
@@ -20,16 +20,8 @@ pub fn time(
     match plan::epoch_source(dockerfile, &options.plan)? {
         None => Ok(None),
         Some(EpochSource::Context(index)) => {
-            let given = &options.plan.contexts[index];
-            let NamedSource::Files(location) = &given.source else {
-                return Ok(None);
-            };
-            let opened = context::open_named(location, &options.git, means);
-            let context = opened.map_err(|source| Error::Context {
-                name: given.name().to_owned(),
-                source: Box::new(source),
-            })?;
-            Ok(context.time)
+            let context = contexts::open(&options.plan.contexts[index], options, means)?;
+            Ok(context.and_then(|context| context.time))
         }
         Some(EpochSource::Stage(stage)) => {
             let step = stage.steps.last().expect("it has a step that adds");

@@ -120,7 +120,7 @@ pub fn prepare<'b>(
             warn!("--no-cache-filter {name} has no effect: no stage is called so");
         }
     }
-    let contexts = Contexts::open(context, &plan, &options.plan.contexts, &options.git, means)?;
+    let contexts = Contexts::open(context, &plan, options, means)?;
 
     let family = bases::family(&plan, &bases, options.image.family);
     bases::check_family(

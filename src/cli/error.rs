@@ -150,6 +150,7 @@ impl Error {
                     _ => "",
                 }
             )),
+            Self::NamedContext(error) => error.help(),
             Self::Map(error) => error.help(),
             Self::Context(error) => error.help(),
             Self::Net(error) => error.help(),

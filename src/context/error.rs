@@ -45,6 +45,8 @@ pub enum Error {
     Fetch { source: net::Error },
     #[error("error resolving source context: cannot clone the repository")]
     Git(#[from] git::Error),
+    #[error("expected checksum to match {wanted}, got {found}")]
+    OtherCommit { wanted: String, found: String },
     #[error("error resolving source context: cannot use the directory")]
     Files(#[from] rootfs::Error),
     #[error("error resolving dockerfile path: cannot fetch the Dockerfile")]
@@ -117,6 +119,9 @@ impl Error {
             ),
             Self::Bucket { source, .. } => source.help(),
             Self::Git(error) => error.help(),
+            Self::OtherCommit { .. } => {
+                Some("the branch or tag points to another commit than the query says".into())
+            }
             Self::Fetch { source } | Self::FetchDockerfile { source } => source.help(),
             Self::Archive {
                 source: ArchiveError::Files(error),

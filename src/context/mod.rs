@@ -9,6 +9,7 @@ mod fetched;
 pub mod git;
 mod location;
 mod lookup;
+pub mod repository;
 mod text_file;
 
 pub mod dockerignore;
@@ -112,6 +113,11 @@ pub struct GitOptions {
 }
 
 impl GitOptions {
+    /// Returns what `git://` means.
+    fn scheme(&self) -> &'static str {
+        if self.plain { "http" } else { "https" }
+    }
+
     /// Reads what opens repositories; to be called before a command may see another root filesystem.
     pub fn access(&self) -> git::Access {
         git::Access {
@@ -195,7 +201,7 @@ fn stays_inside(fetched: Option<&Path>, path: &Path) -> Result<(), Error> {
     }
 }
 
-/// Opens a context given by name: a directory, filtered by the ignore file in it, or what an archive or a repository contains.
+/// Opens a context given by name: a directory, filtered by the ignore file in it, or what an archive contains.
 ///
 /// # Errors
 /// Every variant of [`Error`] but those about Dockerfiles.
@@ -320,8 +326,7 @@ fn clone(
     net: &Net,
     dir: &Path,
 ) -> Result<(String, String), Error> {
-    let scheme = if options.plain { "http" } else { "https" };
-    let spec = git::Spec::parse(text, scheme).ok_or(Error::NoUrl)?;
+    let spec = git::Spec::parse(text, options.scheme()).ok_or(Error::NoUrl)?;
     let mut access = options.access();
     access.login = spec.login.or(access.login);
     let remote = git::Remote {

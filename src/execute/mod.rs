@@ -41,6 +41,7 @@ pub use reads::{
     state_of_mount,
 };
 pub use remote::{Means, Pinned, Remote, fetch, pin, source_time};
+pub use repository::{authorization, wanted};
 pub use tree::{Owners, Tree};
 pub use workdir::workdir;
 

@@ -8,7 +8,6 @@ use url::Url;
 
 use super::{Error, Means};
 use crate::context::git::{self, Address, Extent, Wanted};
-use crate::layer::LayerPath;
 use crate::layer::entry::Time;
 use crate::net::Secret;
 use crate::net::redact::redacted;
@@ -24,20 +23,25 @@ pub struct Checkout {
     _dir: TempDir,
 }
 
+/// Returns what the server is asked for.
+pub fn wanted(source: &GitSource) -> Wanted {
+    match (&source.reference, &source.commit) {
+        (_, Some(id)) if source.by_commit && is_commit(id) => Wanted::Commit(id.clone()),
+        (GitReference::Any(id), _) if is_commit(id) => Wanted::Commit(id.clone()),
+        (reference, _) => match reference.full_name() {
+            Some(name) => Wanted::Name(name),
+            None => Wanted::Default,
+        },
+    }
+}
+
 /// Finds the commit that `source` means at the moment.
 ///
 /// # Errors
 /// [`Error::OtherCommit`] if it is not the one that `--checksum` says.
 pub(super) fn commit(source: &GitSource, means: Means<'_>) -> Result<String, Error> {
     let failed = |error| failed(source, error);
-    let wanted = match (&source.reference, &source.commit) {
-        (_, Some(id)) if source.by_commit && is_commit(id) => Wanted::Commit(id.clone()),
-        (GitReference::Any(id), _) if is_commit(id) => Wanted::Commit(id.clone()),
-        (GitReference::Default, _) => Wanted::Default,
-        (GitReference::Any(name), _) => Wanted::Name(name.clone()),
-        (GitReference::Branch(name), _) => Wanted::Name(format!("refs/heads/{name}")),
-        (GitReference::Tag(name), _) => Wanted::Name(format!("refs/tags/{name}")),
-    };
+    let wanted = wanted(source);
     let remote = remote(source, means).map_err(failed)?;
     let found = git::find(&remote, &wanted).map_err(failed)?;
     match &source.commit {
@@ -78,7 +82,7 @@ pub(super) fn check_out(source: &GitSource, id: &str, means: Means<'_>) -> Resul
     let time = time.transpose().map_err(failed)?;
     let root = Rootfs::open(dir.path().to_owned())?;
     if !source.keep_git_dir {
-        forget_git(&root)?;
+        git::forget(&root)?;
     }
     Ok(Checkout {
         root: below(root, source)?,
@@ -103,23 +107,6 @@ fn below(root: Rootfs, source: &GitSource) -> Result<Rootfs, Error> {
     }
 }
 
-/// Removes what git keeps for itself, in submodules too; no file of a commit can have that name.
-fn forget_git(root: &Rootfs) -> Result<(), Error> {
-    let mut found = Vec::new();
-    let mut walk = root.walk(&LayerPath::root())?;
-    while let Some(entry) = walk.next()? {
-        let path = entry.layer_path();
-        if path.file_name() == Some(b".git") {
-            found.push(path);
-            walk.skip();
-        }
-    }
-    for path in found {
-        root.remove(&path)?;
-    }
-    Ok(())
-}
-
 fn remote<'m>(source: &GitSource, means: Means<'m>) -> Result<git::Remote<'m>, git::Error> {
     let parsed = Address::parse(&source.repository);
     let (address, login) = parsed.ok_or_else(|| git::Error::Address(shown(source)))?;
@@ -136,7 +123,7 @@ fn remote<'m>(source: &GitSource, means: Means<'m>) -> Result<git::Remote<'m>, g
 }
 
 /// Returns what opens the repository, from the first secret there is (GIT-6).
-fn authorization(source: &GitSource, means: Means<'_>) -> Option<Secret> {
+pub fn authorization(source: &GitSource, means: Means<'_>) -> Option<Secret> {
     let url: Url = source.repository.parse().ok()?;
     let host = match (url.host_str()?, url.port()) {
         (host, Some(port)) => format!("{host}:{port}"),

@@ -21,6 +21,7 @@ pub fn request(options: &Options, context: &Context, dockerfile: &DockerfileText
                 locals.push(given.name().to_owned());
                 text.clone()
             }
+            NamedSource::Repository(git) => git.url.clone(),
             NamedSource::Image(image) => image.to_string(),
             NamedSource::Scratch => "scratch".to_owned(),
             NamedSource::Stage(stage) => format!("target:{stage}"),

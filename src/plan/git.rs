@@ -3,6 +3,8 @@
 //! # Spec
 //! Language spec GIT-1 to GIT-4.
 
+use std::collections::BTreeSet;
+
 use super::error::hint;
 use crate::dockerfile;
 use crate::dockerfile::quote::quoted;
@@ -37,6 +39,26 @@ pub enum GitReference {
     Tag(String),
 }
 
+impl GitReference {
+    /// Returns the name by which a server knows it, as far as that is said.
+    pub fn full_name(&self) -> Option<String> {
+        let below = |prefix: &str, name: &str| match name.starts_with(prefix) {
+            true => name.to_owned(),
+            false => format!("{prefix}{name}"),
+        };
+        match self {
+            Self::Default => None,
+            Self::Any(name) => Some(name.clone()),
+            Self::Branch(name) => Some(below("refs/heads/", name)),
+            Self::Tag(name) => Some(below("refs/tags/", name)),
+        }
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        self.full_name() == other.full_name()
+    }
+}
+
 /// What is wrong with the URL of a repository or the flags beside it.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -46,6 +68,8 @@ pub enum Error {
     NoValue(String),
     #[error("invalid value {} of the query {}", quoted(.value), quoted(.key))]
     Value { key: String, value: String },
+    #[error("the query {} is given twice", quoted(.0))]
+    Twice(String),
     #[error("{first} conflicts with {second}")]
     Conflict {
         first: &'static str,
@@ -63,7 +87,7 @@ impl Error {
     /// Returns the word that is at fault, as it stands in the instruction.
     pub fn word(&self) -> &str {
         match self {
-            Self::Key(text) | Self::NoValue(text) | Self::Commit(text) => text,
+            Self::Key(text) | Self::NoValue(text) | Self::Twice(text) | Self::Commit(text) => text,
             Self::Value { value, .. } => value,
             Self::Conflict { first, .. } => first,
             Self::KeepGitDir => "--keep-git-dir",
@@ -76,8 +100,9 @@ impl Error {
         match self {
             Self::Key(_) => format!("queries are {}", KEYS.join(", ")),
             Self::NoValue(key) => format!("write `{key}=VALUE`"),
+            Self::Value { key, .. } if key == "mtime" => "write checkout or commit".to_owned(),
             Self::Value { .. } => "write true or false".to_owned(),
-            Self::Conflict { .. } | Self::KeepGitDir | Self::Checksums { .. } => {
+            Self::Twice(_) | Self::Conflict { .. } | Self::KeepGitDir | Self::Checksums { .. } => {
                 "keep one of the two".to_owned()
             }
             Self::Commit(_) => "write the commit's id, or the first digits of it".to_owned(),
@@ -112,25 +137,10 @@ impl GitSource {
         };
         let query = Query::parse(query)?;
         let (name, below) = fragment.split_once(':').unwrap_or((fragment, ""));
-        let named = [
-            ("ref", &query.reference),
-            ("branch", &query.branch),
-            ("tag", &query.tag),
-        ];
-        let fragment = Some(name.to_owned()).filter(|name| !name.is_empty());
-        let mut given = named.into_iter().chain([("the fragment", &fragment)]);
-        let mut given = given.by_ref().filter(|(_, value)| value.is_some());
-        let reference = match (given.next(), given.next()) {
-            (Some((first, _)), Some((second, _))) => {
-                return Err(Error::Conflict { first, second });
-            }
-            (Some(("branch", Some(name))), _) => GitReference::Branch(name.clone()),
-            (Some(("tag", Some(name))), _) => GitReference::Tag(name.clone()),
-            (Some((_, Some(name))), _) => GitReference::Any(name.clone()),
-            _ => GitReference::Default,
-        };
+        let reference = reference(name, &query)?;
         let sub_directory = match (below, query.sub_directory) {
             (below, None) => below.to_owned(),
+            (below, Some(same)) if below == same => same,
             ("", Some(below)) => below,
             _ => {
                 return Err(Error::Conflict {
@@ -167,6 +177,28 @@ impl GitSource {
     }
 }
 
+/// Finds the one reference that is named, which may be said twice.
+fn reference(fragment: &str, query: &Query) -> Result<GitReference, Error> {
+    let any = |name: &str| GitReference::Any(name.to_owned());
+    let fragment = Some(fragment).filter(|name| !name.is_empty());
+    let given = [
+        ("ref", query.reference.as_deref().map(any)),
+        ("branch", query.branch.clone().map(GitReference::Branch)),
+        ("tag", query.tag.clone().map(GitReference::Tag)),
+        ("the fragment", fragment.map(any)),
+    ];
+    let mut given = given
+        .into_iter()
+        .filter_map(|(key, value)| Some((key, value?)));
+    let Some((first, found)) = given.next() else {
+        return Ok(GitReference::Default);
+    };
+    match given.find(|(_, other)| !other.is_same(&found)) {
+        Some((second, _)) => Err(Error::Conflict { first, second }),
+        None => Ok(found),
+    }
+}
+
 /// Tells whether what follows a `?` is a query: `user@host:path` has none.
 fn has_query(address: &str) -> bool {
     address.contains("://")
@@ -195,12 +227,16 @@ struct Query {
 impl Query {
     fn parse(text: &str) -> Result<Self, Error> {
         let mut query = Self::default();
+        let mut seen = BTreeSet::new();
         for pair in text.split('&').filter(|pair| !pair.is_empty()) {
             let (key, value) = match pair.split_once('=') {
                 Some((key, value)) => (decoded(key), Some(decoded(value))),
                 None => (decoded(pair), None),
             };
             query.set(&key, value)?;
+            if !seen.insert(key.clone()) {
+                return Err(Error::Twice(key));
+            }
         }
         Ok(query)
     }
@@ -319,6 +355,12 @@ mod tests {
             ("https://h/a.git?submodules=maybe",         "error: invalid value \"maybe\" of the query \"submodules\""),
             ("https://h/a.git?mtime=now",                "error: invalid value \"now\" of the query \"mtime\""),
             ("https://h/a.git?ref=a&branch=b",           "error: ref conflicts with branch"),
+            ("https://h/a.git?ref=a#a",                  "https://h/a.git, any a"),
+            ("https://h/a.git?tag=v1#refs/tags/v1",      "https://h/a.git, tag v1"),
+            ("https://h/a.git?branch=refs/heads/b",      "https://h/a.git, branch refs/heads/b"),
+            ("https://h/a.git?branch=b#b",               "error: branch conflicts with the fragment"),
+            ("https://h/a.git?subdir=b#:b",              "https://h/a.git, below b"),
+            ("https://h/a.git?ref=a&ref=a",              "error: the query \"ref\" is given twice"),
             ("https://h/a.git?branch=a&tag=b",           "error: branch conflicts with tag"),
             ("https://h/a.git?tag=b#x",                  "error: tag conflicts with the fragment"),
             ("https://h/a.git?subdir=b#:x",              "error: subdir conflicts with the fragment"),
@@ -331,6 +373,17 @@ mod tests {
                 Err(error) => format!("error: {error}"),
             };
             assert_eq!(got, want, "{url}");
+        }
+    }
+
+    #[test]
+    fn what_a_value_may_be() {
+        for (url, want) in [
+            ("https://h/a.git?mtime=now", "write checkout or commit"),
+            ("https://h/a.git?submodules=maybe", "write true or false"),
+        ] {
+            let error = GitSource::parse(url, None, None).unwrap_err();
+            assert_eq!(error.help(), want, "{url}");
         }
     }
 

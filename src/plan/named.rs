@@ -6,7 +6,7 @@
 use std::str::FromStr;
 
 use super::image_name::LayoutName;
-use super::{ImageName, Platform};
+use super::{GitSource, ImageName, Platform, git, transfer};
 use crate::image::{self, ImageRef};
 
 /// What a name stands for in `FROM`, in `--from` and in `from=`, and as the name of a stage.
@@ -22,8 +22,9 @@ pub struct NamedContext {
 /// Where what a name stands for is to be had.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NamedSource {
-    /// Files: a directory, an archive or a git repository, as typed.
+    /// Files: a directory or an archive, as typed.
     Files(String),
+    Repository(GitSource),
     Image(ImageName),
     Scratch,
     /// A stage of the same Dockerfile, by name.
@@ -41,6 +42,18 @@ pub enum NamedContextError {
     Platform { name: String, source: image::Error },
     #[error("invalid image of the context `{name}`")]
     Image { name: String, source: image::Error },
+    #[error("invalid repository of the context `{name}`")]
+    Repository { name: String, source: git::Error },
+}
+
+impl NamedContextError {
+    /// Returns what the user can do about it, if anything.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::Repository { source, .. } => Some(source.help()),
+            _ => None,
+        }
+    }
 }
 
 impl NamedContext {
@@ -90,6 +103,13 @@ impl FromStr for NamedContext {
                 NamedSource::Image(ImageName::Layout(LayoutName::parse(path)))
             }
             Some(("target", stage)) => NamedSource::Stage(stage.to_owned()),
+            _ if transfer::is_git(value) => {
+                let source = GitSource::parse(value, None, None);
+                NamedSource::Repository(source.map_err(|source| {
+                    let name = name.clone();
+                    NamedContextError::Repository { name, source }
+                })?)
+            }
             _ => NamedSource::Files(value.to_owned()),
         };
         Ok(Self {
@@ -150,7 +170,9 @@ mod tests {
             ("a=oci-layout://l:v1",                  "a: image oci-layout://l:v1"),
             ("a=target:other",                       "a: stage other"),
             ("a=https://h/x.tar.gz",                 "a: files https://h/x.tar.gz"),
-            ("a=git@h:x/y.git#main",                 "a: files git@h:x/y.git#main"),
+            ("a=git@h:x/y.git#main",                 "a: repository git@h:x/y.git"),
+            ("a=https://h/x.git?branch=b",           "a: repository https://h/x.git"),
+            ("a=https://h/x.git?brunch=b",           "invalid repository of the context `a`"),
             ("a::linux/arm64=x",                     "a for linux/arm64: files x"),
             ("a::x/y/z/u=x",                         "invalid platform of the context `a`"),
             ("scratch=x",                            "the name `scratch` cannot be given to a context"),
@@ -165,6 +187,7 @@ mod tests {
                     let platform = context.platform.map(|platform| format!(" for {platform}"));
                     let source = match context.source {
                         NamedSource::Files(text) => format!("files {text}"),
+                        NamedSource::Repository(git) => format!("repository {}", git.repository),
                         NamedSource::Image(image) => format!("image {image}"),
                         NamedSource::Scratch => "scratch".to_owned(),
                         NamedSource::Stage(stage) => format!("stage {stage}"),

@@ -75,7 +75,7 @@ impl Graph<'_> {
             return Ok(None);
         };
         Ok(Some(match &self.contexts[index].source {
-            NamedSource::Files(_) => Origin::Named(index),
+            NamedSource::Files(_) | NamedSource::Repository(_) => Origin::Named(index),
             NamedSource::Scratch => Origin::Scratch,
             NamedSource::Image(image) => Origin::Image(image.clone(), platform.clone()),
             NamedSource::Stage(stage) => {

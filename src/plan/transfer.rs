@@ -164,6 +164,11 @@ fn sha256(checksum: &str) -> Result<String, Problem> {
     }
 }
 
+/// Tells whether `source` is a git repository, and neither a path nor a file of a web server.
+pub(super) fn is_git(source: &str) -> bool {
+    place(source) == Place::Git
+}
+
 /// Classifies a source (language spec 3.10, 3.11).
 fn place(source: &str) -> Place {
     let is_web = source.starts_with("http://") || source.starts_with("https://");

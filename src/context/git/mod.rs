@@ -27,11 +27,13 @@ use git2::build::CheckoutBuilder;
 use git2::{Oid, Repository};
 use tracing::info;
 
+use crate::layer::LayerPath;
 use crate::net::{self, Secret};
+use crate::rootfs::{self, Rootfs};
 pub use address::{Address, Login, is_scp};
 pub use session::Remote;
 use session::Session;
-pub use spec::{Spec, Wanted};
+pub use spec::{Spec, Wanted, context_address};
 pub use ssh::{Files as SshFiles, Key as SshKey, KeyError as SshKeyError, Options as SshOptions};
 pub use web::basic;
 
@@ -161,6 +163,23 @@ pub fn commit_time(dir: &Path, id: &str) -> Result<i64, Error> {
         .find_object(Oid::from_str(id)?, None)?
         .peel_to_commit()?;
     Ok(commit.time().seconds())
+}
+
+/// Removes what git keeps for itself, in submodules too; no file of a commit can have that name.
+pub fn forget(root: &Rootfs) -> Result<(), rootfs::Error> {
+    let mut found = Vec::new();
+    let mut walk = root.walk(&LayerPath::root())?;
+    while let Some(entry) = walk.next()? {
+        let path = entry.layer_path();
+        if path.file_name() == Some(b".git") {
+            found.push(path);
+            walk.skip();
+        }
+    }
+    for path in found {
+        root.remove(&path)?;
+    }
+    Ok(())
 }
 
 /// Finds the commit, and the full name of the branch if it is one.

@@ -28,11 +28,7 @@ impl Spec {
     /// Reads `URL[#REF[#COMMIT]][:SUBDIR]`; `git://` means `scheme`, which may be `git` itself.
     pub fn parse(text: &str, scheme: &str) -> Option<Self> {
         let mut parts = text.splitn(3, '#');
-        let address = parts.next()?;
-        let address = match address.strip_prefix("git://") {
-            Some(rest) => format!("{scheme}://{rest}"),
-            None => address.to_owned(),
-        };
+        let (address, login) = context_address(parts.next()?, scheme)?;
         let (mut reference, mut sub_directory) = split(parts.next().unwrap_or_default());
         if let Some(commit) = parts.next() {
             let (commit, below) = split(commit);
@@ -44,13 +40,20 @@ impl Spec {
             id if is_commit(id) => Wanted::Commit(id.to_owned()),
             name => Wanted::Name(name.to_owned()),
         };
-        let (address, login) = Address::parse(&address)?;
         Some(Self {
             address,
             login,
             wanted,
             sub_directory: sub_directory.to_owned(),
         })
+    }
+}
+
+/// Reads the address of a repository that is a context; `git://` means `scheme`.
+pub fn context_address(text: &str, scheme: &str) -> Option<(Address, Option<Login>)> {
+    match text.strip_prefix("git://") {
+        Some(rest) => Address::parse(&format!("{scheme}://{rest}")),
+        None => Address::parse(text),
     }
 }
 
