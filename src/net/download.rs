@@ -1,77 +1,29 @@
 //! Downloads: what a URL holds, as an ordinary reader for a thread outside the runtime.
 
-use std::fmt;
 use std::io::{self, BufReader, Read};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes};
 use flate2::bufread::MultiGzDecoder;
-use futures_util::future::BoxFuture;
 use reqwest::header::{
-    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_RANGE, ETAG, HeaderMap, HeaderName, HeaderValue,
-    IF_RANGE, LAST_MODIFIED, RANGE, RETRY_AFTER,
+    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_RANGE, ETAG, HeaderMap, HeaderValue, IF_RANGE,
+    LAST_MODIFIED, RANGE, RETRY_AFTER,
 };
-use reqwest::{Client, Request, Response, StatusCode};
+use reqwest::{Client, Response, StatusCode};
 use tokio::sync::mpsc;
 use url::Url;
 
-use super::pace::{Least, PROGRESS, Pace};
+use super::get::{Get, Sign};
+use super::pace::{PROGRESS, Pace};
 use super::redact::redacted;
-use super::retry::{Backoff, Retry, is_transient, retry_after};
-use super::{Error, Net, Profile, Secret};
+use super::retry::{Backoff, is_transient, retry_after};
+use super::{Error, Net};
 use crate::log::transfer::Transfer;
 
 /// Nothing received for this long means that the connection is dead.
 const STALL_LIMIT: Duration = Duration::from_secs(60);
 /// Pieces that wait for the reader; a piece has up to 400 KiB where the network is fast.
 const PIECES: usize = 4;
-
-/// One GET; user and password in the URL become its credentials.
-#[derive(Debug, Clone)]
-pub struct Get {
-    pub url: Url,
-    pub headers: Vec<(HeaderName, Secret)>,
-    /// A question that is sent with POST in its place; an answer that breaks off is then not resumed.
-    pub body: Option<Bytes>,
-    pub profile: Profile,
-    pub retry: Retry,
-    /// Not for the answer to a question: who works on it says so now and then.
-    pub least: Least,
-    pub sign: Option<Sign>,
-}
-
-/// Authenticates each request anew: a signature ends after minutes, and may be for one range only.
-#[derive(Clone)]
-pub struct Sign(pub Arc<Signing>);
-
-type Signing = dyn Fn(Request) -> BoxFuture<'static, Result<Request, Box<dyn std::error::Error + Send + Sync>>>
-    + Send
-    + Sync;
-
-impl fmt::Debug for Sign {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Sign")
-    }
-}
-
-impl Get {
-    /// Makes the request that needs nothing but its URL.
-    pub fn new(url: Url) -> Self {
-        Self {
-            url,
-            headers: Vec::new(),
-            body: None,
-            profile: Profile::default(),
-            retry: Retry {
-                attempts: 5,
-                ..Retry::DEFAULT
-            },
-            least: Least::DEFAULT,
-            sign: None,
-        }
-    }
-}
 
 /// An answer whose body is still to be read, whatever its status.
 ///

@@ -12,6 +12,7 @@ pub mod redact;
 pub mod retry;
 pub mod secret;
 
+mod get;
 mod host;
 mod resolve;
 mod send;
@@ -29,8 +30,9 @@ use tokio::task::JoinHandle;
 
 use crate::log::timeline::Timeline;
 
-pub use download::{Download, Get, Sign};
+pub use download::Download;
 pub use environment::Environment;
+pub use get::{Get, Sign};
 pub use host::{HostGuard, HostLock};
 pub use http::{Identity, Profile, Redirects, is_no_tls, tls_error};
 pub use secret::Secret;
