@@ -24,7 +24,7 @@ use super::job::{self, Command, GO, Job, Mode as Isolate, Report, Status};
 use super::lent::Lent;
 use super::namespaces::{self, Options, TARGETS};
 use super::stubs::Stubs;
-use super::supervise::Supervisor;
+use super::supervise::{self, Supervisor};
 use super::syscalls::{self, Fork};
 
 /// Runs the hidden `init` subcommand; the first thing `main` does when it is asked for.
@@ -227,7 +227,7 @@ fn in_place(socket: &UnixStream, command: &Command) -> Result<Status, Failure> {
         Ok(())
     });
     drop(furniture);
-    if rustix::process::getppid() != executor {
+    if supervise::is_gone(executor, socket) {
         let options = in_place::Options {
             force: true,
             keep: Vec::new(),

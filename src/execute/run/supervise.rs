@@ -172,6 +172,24 @@ impl<'a> Supervisor<'a> {
     }
 }
 
+/// Tells whether a parent has died, with the socket to it.
+///
+/// The socket of a dying process ends first, and its children are given to another parent a moment later, which is waited for.
+pub fn is_gone(parent: Option<Pid>, socket: &UnixStream) -> bool {
+    const ATTEMPTS: usize = 5000; // a millisecond each; a parent that only closed its end is there all that time
+    let has_parent = || rustix::process::getppid() == parent;
+    let mut events = [PollFd::new(socket, PollFlags::empty())];
+    let has_ended = poll(&mut events, Some(&Timespec::default())).is_ok()
+        && events[0].revents().contains(PollFlags::HUP);
+    for _ in 0..ATTEMPTS {
+        if !has_ended || !has_parent() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    !has_parent()
+}
+
 /// Starts a session and waits for the word to go on; without it this process ends.
 fn wait_at(gate: OwnedFd) -> Result<(), Failure> {
     rustix::process::setsid().to("start a session")?;
